@@ -30,10 +30,10 @@ test-ci: .venv/ok system-deps ## the heavy programmes in their short edition
 	$(BIN)/pytest -m ci
 
 lint: .venv/ok ## ruff, mypy --strict, import contracts, buf format + lint + breaking
-	ruff check .
+	ruff check . --output-format concise
 	ruff format --check .
 	mypy
-	PYTHONPATH=tests lint-imports
+	lint-imports --no-logo
 	@[ -f build/obis.binpb ] || $(BIN)/python hatch_build.py
 	buf format -d --exit-code proto
 	buf lint build/obis.binpb --config proto/buf.yaml
@@ -67,7 +67,7 @@ clean: ## remove all that make made
 python:
 	@[ -n "$(PY)" ] || { echo "OBIS needs Python 3.11 or newer on the PATH (Debian 12: apt-get install python3 python3-venv)."; exit 1; }
 	@$(PY) -c 'import venv, ensurepip' 2>/dev/null || { $(ROOT_ON_DEBIAN) \
-	  && { apt-get -qq update; DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends python3-venv; } >/dev/null; } || true
+	  && { apt-get -qq update; DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends python3-venv; } >/dev/null 2>&1; } || true
 	@$(PY) -c 'import venv, ensurepip' 2>/dev/null || { \
 	  echo "$(PY) cannot make virtual environments. As root: apt-get install python3-venv. Then run make again."; exit 1; }
 
@@ -89,6 +89,6 @@ system-deps:
 	@need=(); command -v openssl >/dev/null || need+=(openssl); \
 	[ -n "$$(ls /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so 2>/dev/null)" ] || need+=(softhsm2); \
 	[ $${#need[@]} = 0 ] || { if $(ROOT_ON_DEBIAN); then echo "installing $${need[*]}"; \
-	  { apt-get -qq update; DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$${need[@]}"; } >/dev/null \
+	  { apt-get -qq update; DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$${need[@]}"; } >/dev/null 2>&1 \
 	  || echo "could not install $${need[*]}: their tests will be skipped"; \
 	else echo "not root on Debian: tests that need $${need[*]} will be skipped (as root: apt-get install $${need[*]})"; fi; }
