@@ -1,0 +1,73 @@
+"""What a chip's PKCS#10 request proves: that it holds the key it names. Nothing else of the request counts.
+
+Rules, each with its reason word (RFC 2986 4; Core 6.2.2.3 for the suite):
+ 1. at most 1024 octets of DER, nothing trailing                        CSR_MALFORMED
+ 2. the public key is an uncompressed point of P-256                    CSR_CURVE_UNSUPPORTED
+ 3. signed with ecdsa-with-SHA256, parameters absent                    CSR_MALFORMED
+ 4. the signature is by that key                                        CSR_SIGNATURE_INVALID
+The requested subject, attributes and extensions are ignored: the approved template alone says what a DAC contains.
+"""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+
+from obis.matter import der, ids
+from obis.matter.errors import MatterError
+
+MAX_CSR_BYTES: Final = 1024
+
+_SPKI_HEAD: Final = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")  # RFC 5480 2, P-256
+_SPKI_BYTES: Final = len(_SPKI_HEAD) + ids.POINT_BYTES
+_ECDSA_WITH_SHA256: Final = bytes.fromhex("300a06082a8648ce3d040302")  # RFC 5758 3.2
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A P-256 key whose holder has proved possession.
+
+    `spki_der` is 91 octets, `point` the 65 uncompressed ones in it, `spki_digest` the SHA-256 of `spki_der`.
+    """
+
+    spki_der: bytes
+    point: bytes
+    spki_digest: bytes
+
+
+def parse_csr(csr_der: bytes) -> PublicKey:
+    """The public key of a DER certification request that obeys rules 1 to 4; raises MatterError with its word."""
+    if len(csr_der) > MAX_CSR_BYTES:
+        raise MatterError(MatterError.CSR_MALFORMED, "the request is above 1024 octets")
+    try:
+        request = x509.load_der_x509_csr(csr_der)
+        spki_der, algorithm = _key_and_algorithm(csr_der)
+    except ValueError:
+        raise MatterError(MatterError.CSR_MALFORMED, "the request is not PKCS#10 in DER") from None
+    if spki_der[: len(_SPKI_HEAD)] != _SPKI_HEAD or len(spki_der) != _SPKI_BYTES:
+        raise MatterError(MatterError.CSR_CURVE_UNSUPPORTED, "the key is not an uncompressed point of P-256")
+    if algorithm != _ECDSA_WITH_SHA256:
+        raise MatterError(MatterError.CSR_MALFORMED, "the request is not signed with ecdsa-with-SHA256")
+    _require_possession(request)
+    return PublicKey(spki_der, spki_der[len(_SPKI_HEAD) :], sha256(spki_der).digest())
+
+
+def _key_and_algorithm(csr_der: bytes) -> tuple[bytes, bytes]:
+    """The octets of SubjectPublicKeyInfo and of the signature algorithm; raises DerError."""
+    outer = der.read(csr_der, 0, len(csr_der))
+    info = der.read(csr_der, outer.body, outer.end)
+    version = der.read(csr_der, info.body, info.end)
+    subject = der.read(csr_der, version.end, info.end)
+    spki = der.read(csr_der, subject.end, info.end)
+    return spki.raw, der.read(csr_der, info.end, outer.end).raw
+
+
+def _require_possession(request: x509.CertificateSigningRequest) -> None:
+    try:
+        valid = request.is_signature_valid
+    except (ValueError, UnsupportedAlgorithm):
+        raise MatterError(MatterError.CSR_CURVE_UNSUPPORTED, "the key is not a point of P-256") from None
+    if not valid:
+        raise MatterError(MatterError.CSR_SIGNATURE_INVALID, "the request is not signed by the key it names")
