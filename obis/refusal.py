@@ -47,7 +47,7 @@ _SECTIONS: Final = (
 )
 
 
-def kind_of(reason: Reason) -> Kind:
+def kind_of(reason: Reason.ValueType) -> Kind:
     """The kind a reason belongs to. Raises KeyError for REASON_UNSPECIFIED and for numbers outside every section."""
     for numbers, kind in _SECTIONS:
         if reason in numbers:
@@ -55,12 +55,12 @@ def kind_of(reason: Reason) -> Kind:
     raise KeyError(reason)
 
 
-def word(reason: Reason) -> str:
+def word(reason: Reason.ValueType) -> str:
     """The reason as people, logs and metrics write it: WINDOW_CLOSED."""
     return Reason.Name(reason).removeprefix("REASON_")
 
 
-def reason_of(text: str) -> Reason:
+def reason_of(text: str) -> Reason.ValueType:
     """The reason for its word. Raises ValueError for a word that is none."""
     return Reason.Value(f"REASON_{text}")
 
@@ -72,7 +72,7 @@ class Refused(Exception):
     where none is given the kind's advice stands.
     """
 
-    def __init__(self, reason: Reason, what: str, where: str = "", next_step: str = "") -> None:
+    def __init__(self, reason: Reason.ValueType, what: str, where: str = "", next_step: str = "") -> None:
         super().__init__(f"{word(reason)}: {what}")
         self.reason = reason
         self.kind = kind_of(reason)
