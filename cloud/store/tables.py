@@ -1,0 +1,11 @@
+"""Every table of the cloud's database in one metadata: what alembic compares and tests create.
+
+A module with tables is imported here, or its tables do not exist.
+"""
+
+from __future__ import annotations
+
+from cloud.store import catalogue, governance, people, production, sites
+from cloud.store.columns import METADATA
+
+__all__ = ["METADATA", "catalogue", "governance", "people", "production", "sites"]
