@@ -1,12 +1,13 @@
 """The one refusal of every room: a Reason, what was wrong, where, and what to do next.
 
-Free of gRPC, so that decisions can raise it; `obis.mesh.errors` carries it over the wire both ways. The kind follows
+Free of gRPC, so that decisions can raise it; `obis.mesh.status` carries it over the wire both ways. The kind follows
 from the reason (the sections of `proto/obis/v1/reason.proto`), so the two can never disagree. Text never quotes secret
 or raw input bytes: it may be logged and shown.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
@@ -14,16 +15,18 @@ from obis.v1.reason_pb2 import Reason
 
 
 class Kind(Enum):
-    """What a caller does about a refusal."""
+    """What a caller does about a refusal. `obis.mesh.status` gives each kind its gRPC status code."""
 
     MALFORMED = "fix the program that sent it"
     REFUSED = "show it to a person; the same request will be refused again"
     UNIDENTIFIED = "enrol first, or renew the certificate"
     NOT_FOUND = "check the id, and who is asking"
     NOT_YET = "wait for what is missing, then ask again"
-    CONFLICT = "read the present state before asking again"
+    ALREADY_EXISTS = "read what is there before asking again"
+    UNIT_FAILED = "take the unit off the bench"
     EXHAUSTED = "slow down or make room, keep the device, then ask again"
     UNREACHABLE = "ask again with backoff, with the same ids"
+    TIMED_OUT = "ask again with backoff, with the same ids; it may have been done"
     BROKEN_CHAIN = "stop and raise an incident"
     INTERNAL = "look into the log of the service that answered"
 
@@ -34,17 +37,24 @@ _SECTIONS: Final = (
     (range(90, 91), Kind.UNIDENTIFIED),
     (range(91, 92), Kind.REFUSED),
     (range(92, 93), Kind.NOT_FOUND),
-    (range(100, 103), Kind.NOT_YET),
-    (range(103, 105), Kind.CONFLICT),
-    (range(105, 106), Kind.NOT_YET),
-    (range(106, 107), Kind.CONFLICT),
+    (range(100, 104), Kind.NOT_YET),
+    (range(104, 105), Kind.ALREADY_EXISTS),
+    (range(105, 107), Kind.NOT_YET),
     (range(120, 122), Kind.EXHAUSTED),
     (range(122, 124), Kind.UNREACHABLE),
     (range(124, 125), Kind.BROKEN_CHAIN),
     (range(125, 126), Kind.INTERNAL),
-    (range(126, 127), Kind.UNREACHABLE),
-    (range(140, 160), Kind.REFUSED),
+    (range(126, 127), Kind.TIMED_OUT),
+    (range(140, 160), Kind.UNIT_FAILED),
 )
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One field that breaks its documented rule."""
+
+    field: str
+    rule: str
 
 
 def kind_of(reason: Reason.ValueType) -> Kind:
@@ -72,10 +82,23 @@ class Refused(Exception):
     where none is given the kind's advice stands.
     """
 
-    def __init__(self, reason: Reason.ValueType, what: str, where: str = "", next_step: str = "") -> None:
+    def __init__(
+        self,
+        reason: Reason.ValueType,
+        what: str,
+        where: str = "",
+        next_step: str = "",
+        violations: tuple[Violation, ...] = (),
+    ) -> None:
         super().__init__(f"{word(reason)}: {what}")
         self.reason = reason
         self.kind = kind_of(reason)
         self.what = what
         self.where = where
         self.next_step = next_step or self.kind.value
+        self.violations = violations
+
+    @property
+    def word(self) -> str:
+        """The reason as it stands in replies, leaves and metric labels: QUANTITY_SPENT."""
+        return word(self.reason)

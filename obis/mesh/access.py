@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias
 
-from obis.mesh.errors import Refused
 from obis.mesh.identity import Peer, Role
+from obis.refusal import Refused
 from obis.v1 import reason_pb2
 
 AccessTable: TypeAlias = Mapping[str, frozenset[Role]]

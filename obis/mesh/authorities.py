@@ -23,8 +23,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from obis.mesh.errors import Unidentified
 from obis.mesh.identity import Identity, Peer
+from obis.refusal import Refused
 from obis.v1 import reason_pb2
 
 _REMEMBERED: Final = 4096  # leaves; a large site has some hundred stations
@@ -100,5 +100,5 @@ def _check_leaf(leaf: x509.Certificate) -> None:
         raise _unidentified("its certificate is a CA's", "enrol")
 
 
-def _unidentified(why: str, next_step: str) -> Unidentified:
-    return Unidentified(reason_pb2.REASON_IDENTITY_UNKNOWN, f"the caller is not known: {why}", next_step=next_step)
+def _unidentified(why: str, next_step: str) -> Refused:
+    return Refused(reason_pb2.REASON_IDENTITY_UNKNOWN, f"the caller is not known: {why}", next_step=next_step)

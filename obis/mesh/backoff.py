@@ -17,7 +17,7 @@ from tenacity.retry import retry_if_exception
 from tenacity.stop import stop_after_attempt, stop_after_delay, stop_any, stop_never
 from tenacity.wait import wait_random_exponential
 
-from obis.mesh.errors import TimedOut, Unreachable
+from obis.refusal import Kind, Refused
 
 _TRANSIENT = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 
@@ -60,4 +60,4 @@ def did_not_arrive(failure: BaseException) -> bool:
     """Is it worth another try: did the request, or its answer, get lost on the way?"""
     if isinstance(failure, grpc.RpcError):
         return hasattr(failure, "code") and failure.code() in _TRANSIENT
-    return isinstance(failure, Unreachable | TimedOut)
+    return isinstance(failure, Refused) and failure.kind in {Kind.UNREACHABLE, Kind.TIMED_OUT}

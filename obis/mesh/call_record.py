@@ -15,10 +15,10 @@ from typing import Any, Self
 import grpc
 import structlog
 
-from obis.mesh.errors import Internal, MeshError, TimedOut
 from obis.mesh.identity import Peer
 from obis.mesh.metrics import CallMetrics
 from obis.mesh.status import DETAILS_KEY, details, status_code, understand
+from obis.refusal import Kind, Refused
 from obis.v1 import reason_pb2
 
 _log = structlog.get_logger("obis.mesh")
@@ -55,8 +55,8 @@ class CallRecord:
         if isinstance(failure, grpc.aio.AbortError):
             raise failure  # a library's servicer (health) chose its own status
         meant = _meaning(failure)
-        self._code, self._reason = meant.code, meant.word
-        if isinstance(meant, Internal):
+        self._code, self._reason = status_code(meant).name, meant.word
+        if meant.kind is Kind.INTERNAL:
             _log.error("call failed", **self._fields(), exc_info=failure)
         else:
             _log.info("call refused", **self._fields(), what=meant.what, where=meant.where)
@@ -67,12 +67,12 @@ class CallRecord:
         return {"method": self._method, "caller": caller, "code": self._code, "reason": self._reason}
 
 
-def _meaning(failure: Exception) -> MeshError:
+def _meaning(failure: Exception) -> Refused:
     """The error to answer with. One that a peer of ours answered with goes on to the caller as it is."""
-    if isinstance(failure, MeshError):
+    if isinstance(failure, Refused):
         return failure
     if isinstance(failure, grpc.RpcError):
         return understand(failure)
     if isinstance(failure, TimeoutError):
-        return TimedOut(reason_pb2.REASON_DEADLINE_EXCEEDED, "the server's own time limit ended the call")
-    return Internal(reason_pb2.REASON_INTERNAL, "a fault of the server; its log has the trace")
+        return Refused(reason_pb2.REASON_DEADLINE_EXCEEDED, "the server's own time limit ended the call")
+    return Refused(reason_pb2.REASON_INTERNAL, "a fault of the server; its log has the trace")

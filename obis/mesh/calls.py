@@ -26,9 +26,9 @@ from google.protobuf.message import DecodeError, Message
 from obis.mesh.access import AccessTable, check_access
 from obis.mesh.authorities import Authorities
 from obis.mesh.call_record import CallRecord
-from obis.mesh.errors import Malformed, Unidentified, Violation
 from obis.mesh.identity import ANONYMOUS, Peer, set_calling_peer
 from obis.mesh.metrics import CallMetrics
+from obis.refusal import Refused, Violation
 from obis.v1 import reason_pb2
 
 Context: TypeAlias = Any  # grpc.aio.ServicerContext, whose stubs lack half of what it has
@@ -86,7 +86,7 @@ class _Method:
     def _identify(self, context: Context) -> Peer:
         seen = context.auth_context()
         if seen.get("ssl_tls_version") != [b"TLSv1.3"]:
-            raise Unidentified(reason_pb2.REASON_IDENTITY_UNKNOWN, "the connection is not TLS 1.3")
+            raise Refused(reason_pb2.REASON_IDENTITY_UNKNOWN, "the connection is not TLS 1.3")
         if self.rules.authorities is None:
             return ANONYMOUS
         (leaf_pem,) = seen.get("x509_pem_cert", [b""])
@@ -98,14 +98,14 @@ class _Method:
         try:
             message = parse(received)
         except DecodeError:
-            raise Malformed(reason_pb2.REASON_MALFORMED, _UNREADABLE, where=self.name) from None
+            raise Refused(reason_pb2.REASON_MALFORMED, _UNREADABLE, where=self.name) from None
         broken = tuple(
             Violation(_path(each.proto.field), each.proto.message or each.proto.rule_id)
             for each in protovalidate.collect_violations(message)
         )
         if broken:
             what = f"{broken[0].field or 'the message'}: {broken[0].rule}"
-            raise Malformed(reason_pb2.REASON_MALFORMED, what, where=broken[0].field, violations=broken)
+            raise Refused(reason_pb2.REASON_MALFORMED, what, where=broken[0].field, violations=broken)
         return message
 
     async def requests(self, received: AsyncIterator[bytes]) -> AsyncIterator[Message]:

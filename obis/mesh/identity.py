@@ -17,7 +17,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from obis.mesh.errors import Unidentified
+from obis.refusal import Refused
 from obis.v1 import reason_pb2
 
 CLOUD_HOST: Final = "cloud.obis"
@@ -118,7 +118,7 @@ def calling_peer() -> Peer:
     """Who makes the call that is being served; raises Unidentified outside of one."""
     peer = _calling.get(None)
     if peer is None:
-        raise Unidentified(reason_pb2.REASON_IDENTITY_UNKNOWN, "nobody is calling here")
+        raise Refused(reason_pb2.REASON_IDENTITY_UNKNOWN, "nobody is calling here")
     return peer
 
 

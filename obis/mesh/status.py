@@ -19,14 +19,29 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
-from obis.mesh.errors import KINDS, MeshError, ReasonValue, Violation, error, kind_of, reason_of
+from obis.refusal import Kind, Refused, Violation, reason_of
 from obis.v1 import reason_pb2
 
 DOMAIN: Final = "obis"
 DETAILS_KEY: Final = "grpc-status-details-bin"
 
+_CODE_OF_KIND: Final = {
+    Kind.MALFORMED: grpc.StatusCode.INVALID_ARGUMENT,
+    Kind.REFUSED: grpc.StatusCode.PERMISSION_DENIED,
+    Kind.UNIDENTIFIED: grpc.StatusCode.UNAUTHENTICATED,
+    Kind.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Kind.NOT_YET: grpc.StatusCode.FAILED_PRECONDITION,
+    Kind.ALREADY_EXISTS: grpc.StatusCode.ALREADY_EXISTS,
+    Kind.UNIT_FAILED: grpc.StatusCode.ABORTED,
+    Kind.EXHAUSTED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Kind.UNREACHABLE: grpc.StatusCode.UNAVAILABLE,
+    Kind.TIMED_OUT: grpc.StatusCode.DEADLINE_EXCEEDED,
+    Kind.BROKEN_CHAIN: grpc.StatusCode.DATA_LOSS,
+    Kind.INTERNAL: grpc.StatusCode.INTERNAL,
+}
+
 # What a bare status code means, when it comes from a network or a library and not from our interceptor.
-_REASON_OF_CODE: dict[grpc.StatusCode, ReasonValue] = {
+_REASON_OF_CODE: dict[grpc.StatusCode, reason_pb2.Reason.ValueType] = {
     grpc.StatusCode.UNAVAILABLE: reason_pb2.REASON_UNREACHABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED: reason_pb2.REASON_DEADLINE_EXCEEDED,
     grpc.StatusCode.UNAUTHENTICATED: reason_pb2.REASON_IDENTITY_UNKNOWN,
@@ -40,12 +55,12 @@ _REASON_OF_CODE: dict[grpc.StatusCode, ReasonValue] = {
 }
 
 
-def status_code(failure: MeshError) -> grpc.StatusCode:
+def status_code(failure: Refused) -> grpc.StatusCode:
     """The gRPC status code of an error."""
-    return grpc.StatusCode[failure.code]
+    return _CODE_OF_KIND[failure.kind]
 
 
-def details(failure: MeshError) -> bytes:
+def details(failure: Refused) -> bytes:
     """The bytes of `grpc-status-details-bin`."""
     status = status_pb2.Status(code=status_code(failure).value[0], message=failure.what)
     info = error_details_pb2.ErrorInfo(reason=failure.word, domain=DOMAIN)
@@ -61,7 +76,7 @@ def details(failure: MeshError) -> bytes:
     return status.SerializeToString()
 
 
-def understand(failure: grpc.RpcError, *, peer: str = "") -> MeshError:
+def understand(failure: grpc.RpcError, *, peer: str = "") -> Refused:
     """The error the peer raised, from what a call raised here; `peer` names it where the peer did not say."""
     status = _status(failure)
     info, broken = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
@@ -69,10 +84,10 @@ def understand(failure: grpc.RpcError, *, peer: str = "") -> MeshError:
         detail.Unpack(info)
         detail.Unpack(broken)
     code, said = _code(failure), status.message or _said(failure)
-    reason = reason_of(info.reason) if info.domain == DOMAIN else None
+    reason = _known(info)
     if not reason:
         return _by_code(code, said, unknown_word=info.reason, peer=peer)
-    return kind_of(reason)(
+    return Refused(
         reason,
         said,
         where=info.metadata.get("where", ""),
@@ -83,21 +98,28 @@ def understand(failure: grpc.RpcError, *, peer: str = "") -> MeshError:
 
 @contextmanager
 def understood(peer: str) -> Iterator[None]:
-    """Around a call or a stream: what comes out is a MeshError, not an RpcError."""
+    """Around a call or a stream: what comes out is a Refused, not an RpcError."""
     try:
         yield
     except grpc.RpcError as failure:
         raise understand(failure, peer=peer) from failure
 
 
-def _by_code(code: grpc.StatusCode, said: str, *, unknown_word: str, peer: str) -> MeshError:
+def _known(info: error_details_pb2.ErrorInfo) -> reason_pb2.Reason.ValueType | None:
+    """The reason a peer of this mesh named, or None if this version does not know the word."""
+    if info.domain != DOMAIN:
+        return None
+    try:
+        return reason_of(info.reason)
+    except ValueError:
+        return None
+
+
+def _by_code(code: grpc.StatusCode, said: str, *, unknown_word: str, peer: str) -> Refused:
     what = f"{unknown_word}: {said}" if unknown_word else said
     if code in _REASON_OF_CODE:
-        return error(_REASON_OF_CODE[code], what, where=peer)
-    for kind in KINDS:
-        if unknown_word and kind.code == code.name:
-            return kind(min(kind.reasons), what, where=peer)
-    return error(reason_pb2.REASON_INTERNAL, f"{code.name}: {what}", where=peer)
+        return Refused(_REASON_OF_CODE[code], what, where=peer)
+    return Refused(reason_pb2.REASON_INTERNAL, f"{code.name}: {what}", where=peer)
 
 
 def _status(failure: grpc.RpcError) -> status_pb2.Status:
