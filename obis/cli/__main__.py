@@ -1,0 +1,5 @@
+"""`python -m obis.cli` is `obis`."""
+
+from obis.cli import app
+
+app()
