@@ -44,7 +44,7 @@ def parse_csr(csr_der: bytes) -> PublicKey:
     try:
         request = x509.load_der_x509_csr(csr_der)
         spki_der, algorithm = _key_and_algorithm(csr_der)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise MatterError(MatterError.CSR_MALFORMED, "the request is not PKCS#10 in DER") from None
     if spki_der[: len(_SPKI_HEAD)] != _SPKI_HEAD or len(spki_der) != _SPKI_BYTES:
         raise MatterError(MatterError.CSR_CURVE_UNSUPPORTED, "the key is not an uncompressed point of P-256")

@@ -40,7 +40,6 @@ MAX_SERIAL_BYTES: Final = 20  # RFC 5280 4.1.2.2
 MAX_COMMON_NAME_CHARS: Final = 64  # X.520 ub-common-name, RFC 5280 A.1
 KEY_ID_BYTES: Final = 20  # Core 6.2.2.3 to 6.2.2.5; RFC 5280 4.2.1.2 method 1
 POINT_BYTES: Final = 65  # SEC 1 2.3.3, uncompressed P-256
-PASSCODE_MAX: Final = 99_999_998  # Core 5.1.7.1
 
 
 class _Id16(int):

@@ -67,14 +67,15 @@ def c13_unknown(certificate: Certificate, _kind: Kind) -> Iterator[str]:
     """RFC 5280 4.2: nothing critical that a verifier may not know; 4.1.2.8: no unique identifiers."""
     if certificate.has_unique_ids:
         yield "a unique identifier is present"
-    if any(extension.critical and extension.oid not in _KNOWN for extension in certificate.extensions):
-        yield "an extension beyond basicConstraints and keyUsage is critical"
+    if any(extension.critical and extension.oid not in _KNOWN | _ALLOWED for extension in certificate.extensions):
+        yield "an extension that a verifier may not know is critical"
 
 
 def c13_extra(certificate: Certificate, _kind: Kind) -> Iterator[str]:
-    """Core 6.2.2.3 to 6.2.2.5 name the optional extensions; others only cost octets."""
-    if any(extension.oid not in _KNOWN | _ALLOWED for extension in certificate.extensions):
-        yield "an extension is present that the profile does not name"
+    """Core 6.2.2.3 to 6.2.2.5 name the optional extensions; others only cost octets, critical ones verifiers."""
+    optional = [extension for extension in certificate.extensions if extension.oid not in _KNOWN]
+    if any(extension.critical or extension.oid not in _ALLOWED for extension in optional):
+        yield "an optional extension is critical, or is one that the profile does not name"
 
 
 def c14_key_usage(certificate: Certificate, kind: Kind) -> Iterator[str]:

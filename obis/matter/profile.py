@@ -19,6 +19,7 @@ Sign: TypeAlias = Callable[[bytes], bytes]
 """Takes the to-be-signed octets, returns the DER Ecdsa-Sig-Value over their SHA-256 (8 to 72 octets)."""
 
 NO_EXPIRY: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # "no well-defined expiry", RFC 5280 4.1.2.5
+FIRST_UTC_TIME_YEAR: Final = 1950  # RFC 5280 4.1.2.5.1
 FIRST_GENERALIZED_YEAR: Final = 2050  # RFC 5280 4.1.2.5
 MIN_SIGNATURE_BYTES: Final = 8
 MAX_SIGNATURE_BYTES: Final = 72
@@ -95,16 +96,19 @@ def _rdn(dotted: str, text: str) -> bytes:
 
 def validity(not_before: datetime, not_after: datetime) -> bytes:
     """The DER Validity; raises MatterError CERTIFICATE_LINT_FAILED unless both are whole seconds of UTC, in order."""
+    begin, end = _time(not_before), _time(not_after)
     if not_after < not_before:
-        raise MatterError(MatterError.CERTIFICATE_LINT_FAILED, "the validity ends before it begins")
-    return sequence(_time(not_before), _time(not_after))
+        raise MatterError(MatterError.CERTIFICATE_LINT_FAILED, "C07: the validity ends before it begins")
+    return sequence(begin, end)
 
 
 def _time(at: datetime) -> bytes:
     """UTCTime through 2049, GeneralizedTime from 2050 (RFC 5280 4.1.2.5)."""
     offset = at.utcoffset()
-    if offset is None or offset or at.microsecond:
-        raise MatterError(MatterError.CERTIFICATE_LINT_FAILED, "a time is not in whole seconds of UTC")
+    if offset is None or offset or at.microsecond or at.year < FIRST_UTC_TIME_YEAR:
+        raise MatterError(
+            MatterError.CERTIFICATE_LINT_FAILED, "C07: a time is not in whole seconds of UTC from 1950 on"
+        )
     text = f"{at.year:04}{at:%m%d%H%M%S}Z"
     if at.year >= FIRST_GENERALIZED_YEAR:
         return tlv(0x18, text.encode())
