@@ -70,7 +70,7 @@ class Custodian:
         await for_ever(f"EdgeHSM {self.edgehsm_id}", self._session, ON_SITE)
 
     async def enrol_station(self, request: CustodyEnrolStationRequest) -> CustodyEnrolStationResponse:
-        """Pass a station's ticket on; raises what EdgeHSM answers, or Unreachable."""
+        """Pass a station's ticket on; raises Refused: what EdgeHSM answers, or UNREACHABLE."""
         if self._stub is None:
             raise Refused(Reason.REASON_UNREACHABLE, f"EdgeHSM {self.edgehsm_id} does not answer")
         with understood(self.edgehsm_id):
@@ -105,9 +105,9 @@ class Custodian:
         )
 
     def _recognise(self, status: CustodyStatusResponse) -> LogId:
-        """The log it says it is writing; raises Refusal for another EdgeHSM than the configured one."""
+        """The log it says it is writing; raises Refused for another EdgeHSM than the configured one."""
         if status.edgehsm_id != self.edgehsm_id:
-            raise Refusal(
+            raise Refused(
                 Reason.REASON_WRONG_EDGEHSM, f"{status.edgehsm_id} answers where {self.edgehsm_id} should", "address"
             )
         log = LogId(status.edgehsm_id, status.epoch)
@@ -116,7 +116,7 @@ class Custodian:
         return log
 
     async def _require_grown(self, stub: CustodyAsyncStub, log: LogId, status: CustodyStatusResponse) -> None:
-        """Raises Refusal after keeping the evidence if the log is shorter than it was."""
+        """Raises Refused after keeping the evidence if the log is shorter than it was."""
         held = max(self._buffer.size(log), self._buffer.cosignature(log)[0])
         if status.log_size >= held:
             return
@@ -125,7 +125,7 @@ class Custodian:
                 self._buffer.keep_evidence(log, page.SerializeToString())
                 self._bell.ring()
                 break
-        raise Refusal(
+        raise Refused(
             Reason.REASON_BROKEN_CHAIN,
             f"the log went back from {held} to {status.log_size} leaves",
             f"{log.edgehsm_id}/{log.epoch}",
@@ -148,7 +148,7 @@ class Custodian:
                 self._buffer.append_page, log, StoredPage(page.first_index, end, page.SerializeToString())
             )
         except PageDoesNotFit as misfit:
-            raise Refusal(Reason.REASON_SEQUENCE_GAP, str(misfit), f"{log.edgehsm_id}/{log.epoch}") from None
+            raise Refused(Reason.REASON_SEQUENCE_GAP, str(misfit), f"{log.edgehsm_id}/{log.epoch}") from None
         self._bell.ring()
         return end
 

@@ -31,7 +31,7 @@ _CALL_SECONDS = 30
 
 
 async def enrol(config: Config, ticket: Path, passphrase: bytes) -> None:
-    """Make `data/identity`. Raises MeshError for what the cloud refuses, Refused for a trust root of another mesh."""
+    """Make `data/identity`. Raises Refused: what the cloud refuses, or a trust root of another mesh."""
     folder = config.data / "identity"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     authority = x509.load_pem_x509_certificate(config.mesh.transport_ca_pem)

@@ -66,7 +66,7 @@ class Site:
         return open_channel(self._config.mesh.cloud, CLOUD, self.credentials)
 
     def open_front(self, edgehsm_id: str, address: str) -> grpc.aio.Channel:
-        """A connection to an EdgeHSM; raises NotReady while no site CA is known."""
+        """A connection to an EdgeHSM; raises Refused NOT_ENROLLED while no site CA is known."""
         if self.host not in self._pinned():
             raise Refused(Reason.REASON_NOT_ENROLLED, f"EdgeHSM {edgehsm_id} has no certified site CA yet")
         return open_channel(address, Identity(Role.FRONT, edgehsm_id, self._config.factory_id), self.credentials)

@@ -244,7 +244,7 @@ class Uplink:
 
 
 async def _next(call: Call) -> SyncResponse:
-    """The next message; raises TimeoutError after five seconds of silence, Unreachable at the end of the stream."""
+    """The next message; raises TimeoutError after five seconds of silence, Refused UNREACHABLE at the end of the stream."""
     async with asyncio.timeout(SILENCE_SECONDS):
         response = await call.read()
     if not isinstance(response, SyncResponse):
