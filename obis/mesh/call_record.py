@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from types import TracebackType
 from typing import Any, Self
 
@@ -57,7 +58,8 @@ class CallRecord:
         meant = _meaning(failure)
         self._code, self._reason = status_code(meant).name, meant.word
         if meant.kind is Kind.INTERNAL:
-            _log.error("call failed", **self._fields(), exc_info=failure)
+            # As text: renderers like to show the local variables of each frame, and those hold messages.
+            _log.error("call failed", **self._fields(), trace="".join(traceback.format_exception(failure)))
         else:
             _log.info("call refused", **self._fields(), what=meant.what, where=meant.where)
         await context.abort(status_code(meant), meant.what, ((DETAILS_KEY, details(meant)),))

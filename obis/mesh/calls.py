@@ -165,7 +165,11 @@ def _answers(method: _Method, behaviour: Callable[..., AsyncIterator[Any]], read
         with CallRecord(method.name, method.rules.metrics) as record:
             try:
                 record.peer = method.admit(context)
-                async for answer in behaviour(read(received), context):
+                answers = behaviour(read(received), context)
+                if not isinstance(answers, AsyncIterator):
+                    await answers  # a library's servicer (health) writes to the context by itself
+                    return
+                async for answer in answers:
                     yield answer
             except Exception as failure:  # noqa: BLE001 (as above)
                 await record.abort(failure, context)

@@ -22,7 +22,7 @@ def configure_log(room: str, level: str = "info") -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([] if person else [structlog.processors.dict_tracebacks]),
+            structlog.processors.format_exc_info,  # plain text: other forms show local variables, which hold messages
             structlog.dev.ConsoleRenderer() if person else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
