@@ -50,13 +50,13 @@ class ArtifactRow(SQLModel, table=True):
 
 
 class FirmwareRow(SQLModel, table=True):
-    """An image uploaded for one product, with its secure boot signature (empty where the product has no such key)."""
+    """An image one organisation uploaded for a product, with its secure boot signature (empty where the product has no such key)."""
 
     __tablename__ = "firmware"
     product_id: bytes = Field(primary_key=True, foreign_key="products.product_id", max_length=16)
     digest: bytes = Field(primary_key=True, foreign_key="artifacts.digest", max_length=32)
+    organisation_id: str = Field(primary_key=True, max_length=32)
     signature: bytes = b""
-    organisation_id: str = Field(max_length=32)
     uploaded_by: str = Field(max_length=64)
     uploaded_at: int = int64()
 

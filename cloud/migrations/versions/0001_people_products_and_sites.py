@@ -96,7 +96,7 @@ def upgrade() -> None:
         sa.Column("uploaded_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["digest"], ["artifacts.digest"], name=op.f("fk_firmware_digest")),
         sa.ForeignKeyConstraint(["product_id"], ["products.product_id"], name=op.f("fk_firmware_product_id")),
-        sa.PrimaryKeyConstraint("product_id", "digest", name=op.f("pk_firmware")),
+        sa.PrimaryKeyConstraint("product_id", "digest", "organisation_id", name=op.f("pk_firmware")),
     )
     op.create_table(
         "invitations",
