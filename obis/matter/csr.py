@@ -15,7 +15,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from obis.matter import der, ids
+from obis.matter import ids
 from obis.matter.errors import MatterError
 
 MAX_CSR_BYTES: Final = 1024
@@ -55,13 +55,23 @@ def parse_csr(csr_der: bytes) -> PublicKey:
 
 
 def _key_and_algorithm(csr_der: bytes) -> tuple[bytes, bytes]:
-    """The octets of SubjectPublicKeyInfo and of the signature algorithm; raises DerError."""
-    outer = der.read(csr_der, 0, len(csr_der))
-    info = der.read(csr_der, outer.body, outer.end)
-    version = der.read(csr_der, info.body, info.end)
-    subject = der.read(csr_der, version.end, info.end)
-    spki = der.read(csr_der, subject.end, info.end)
-    return spki.raw, der.read(csr_der, info.end, outer.end).raw
+    """The octets of SubjectPublicKeyInfo and of the signature algorithm (RFC 2986 4), after `cryptography` read it."""
+    info = _body(csr_der, 0)
+    spki = _end(csr_der, _end(csr_der, _body(csr_der, info)))  # after version and subject
+    algorithm = _end(csr_der, info)
+    return csr_der[spki : _end(csr_der, spki)], csr_der[algorithm : _end(csr_der, algorithm)]
+
+
+def _body(octets: bytes, at: int) -> int:
+    """Where the content of the element at `at` begins, in DER that was read before."""
+    first = octets[at + 1]
+    return at + 2 if first < 0x80 else at + 2 + (first & 0x7F)
+
+
+def _end(octets: bytes, at: int) -> int:
+    """Where the element at `at` ends, in DER that was read before."""
+    body = _body(octets, at)
+    return body + octets[at + 1] if body == at + 2 else body + int.from_bytes(octets[at + 2 : body])
 
 
 def _require_possession(request: x509.CertificateSigningRequest) -> None:

@@ -32,11 +32,21 @@ def check_template(template: DacTemplate) -> None:
     """Raises MatterError CERTIFICATE_LINT_FAILED where a reader disagrees, or the PAI is not one."""
     _refuse(lint_pai(template.pai_der))
     for count in range(1, SAMPLES + 1):
-        digest = sha256(b"obis/dac-sample/v1\x00%c" % count + template.pai_der).digest()
-        point, serial = p256.multiple_of_base(int.from_bytes(digest) % p256.N), template.serial_prefix + digest[:8]
+        point, serial = _sample_values(template, count)
         certificate_der = profile.splice(template.tbs(point, serial), DUMMY_SIGNATURE)
         _refuse(lint_issued(template.pai_der, certificate_der))
         _require_read_back(template, certificate_der, point, serial)
+
+
+def sample_dac(template: DacTemplate) -> bytes:
+    """A DAC of the template for nobody's key, with a dummy signature: what `lint_fast.DacLint` learns from."""
+    return profile.splice(template.tbs(*_sample_values(template, 1)), DUMMY_SIGNATURE)
+
+
+def _sample_values(template: DacTemplate, count: int) -> tuple[bytes, bytes]:
+    """A point and a serial number."""
+    digest = sha256(b"obis/dac-sample/v1\x00%c" % count + template.pai_der).digest()
+    return p256.multiple_of_base(int.from_bytes(digest) % p256.N), template.serial_prefix + digest[:8]
 
 
 def _refuse(findings: list[Finding]) -> None:

@@ -4,8 +4,7 @@ It promises: definite and shortest lengths, nothing trailing, no tag above 30, n
 exception but DerError. It is written without `cryptography`, so that the lint does not share a parser's mistakes.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 BOOLEAN: Final = 0x01
 INTEGER: Final = 0x02
@@ -28,8 +27,7 @@ class DerError(ValueError):
     """The octets are not DER, or not the element that was asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(NamedTuple):
     """One tag-length-value inside `data`: header from `start`, content from `body`, both up to `end`."""
 
     data: bytes

@@ -29,8 +29,8 @@ class TlvError(ValueError):
 
 def decode(octets: bytes) -> dict[int, Value]:
     """The one anonymous structure that is the whole input; raises TlvError."""
-    control, _, at = _head(octets, 0)
-    if control != _STRUCTURE:
+    control, tag, at = _head(octets, 0)
+    if control != _STRUCTURE or tag is not None:
         raise TlvError("the input is not an anonymous structure")
     structure, at = _structure(octets, at, 1)
     if at != len(octets):

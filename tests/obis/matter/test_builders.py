@@ -15,7 +15,7 @@ from obis.matter import ids, profile
 from obis.matter.errors import MatterError
 from obis.matter.ids import ProductId, VendorId
 from obis.matter.lint_chain import lint_chain
-from obis.matter.paa import PaaProfile
+from obis.matter.paa import PaaProfile, build_paa
 from obis.matter.pai import PaiProfile, build_pai
 from obis.matter.profile import NO_EXPIRY, Subject
 from tests.obis.matter.pki import BEGIN, PREFIX, PRODUCT, SERIAL, VENDOR, Key, pki
@@ -169,6 +169,14 @@ def test_a_serial_number_outside_the_prefix_is_refused(serial):
 def test_a_key_of_another_form_is_refused(point):
     with pytest.raises(MatterError, match="C10"):
         pki().template().tbs(point, SERIAL)
+
+
+def test_a_key_off_the_curve_is_not_certified():
+    point = pki().paa_key.point
+    said = PaaProfile(subject=Subject("PAA"), not_before=BEGIN)
+
+    with pytest.raises(MatterError, match="C10"):
+        build_paa(said, point=point[:-1] + bytes([point[-1] ^ 1]), serial=b"\x01" * 9, sign=pki().paa_key.sign)
 
 
 def test_a_paa_with_a_product_is_refused():

@@ -5,15 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from obis.matter import profile
-from obis.matter.dac_check import DUMMY_SIGNATURE
+from obis.matter.dac_check import DUMMY_SIGNATURE, sample_dac
 from obis.matter.errors import MatterError
 from obis.matter.findings import Kind, errors_of
 from obis.matter.lint_chain import lint_issued
 from obis.matter.lint_fast import DacLint
 from tests.obis.matter.forge import forge
-from tests.obis.matter.pki import PREFIX, SERIAL, Key, pki
+from tests.obis.matter.pki import SERIAL, Key, pki
 
-SAMPLE = profile.splice(pki().template().tbs(Key().point, PREFIX + bytes(8)), DUMMY_SIGNATURE)
+SAMPLE = sample_dac(pki().template())
 LINT = DacLint(pki().pai(), SAMPLE)
 DAC, POINT = pki().dac(), pki().dac_key.point
 
@@ -37,10 +37,9 @@ def test_every_right_dac_takes_the_fast_way():
 
 def test_a_template_without_serial_in_its_name_has_a_fast_way_too():
     template = pki().template(common_name_pattern="Lamp")
-    sample = profile.splice(template.tbs(Key().point, PREFIX + bytes(8)), DUMMY_SIGNATURE)
     dac = profile.splice(template.tbs(POINT, SERIAL), DUMMY_SIGNATURE)
 
-    assert DacLint(pki().pai(), sample)._is_good(dac, POINT)
+    assert DacLint(pki().pai(), sample_dac(template))._is_good(dac, POINT)
 
 
 def test_a_dac_for_another_key_is_refused():
