@@ -1,0 +1,73 @@
+"""The journal: one small file a unit, so that a station that starts again goes on where it stopped.
+
+It holds no passcode, no key and nothing that helps find one (`actions.Entry`). Each change replaces the file in one
+step and is on the disk before the next action begins.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from station.actions import Entry, Mark
+
+
+class Journal:
+    """Entries by uid, in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def read(self, uid: bytes) -> Entry | None:
+        """What is known of this unit."""
+        path = self._path(uid)
+        return _read(json.loads(path.read_text())) if path.exists() else None
+
+    def write(self, entry: Entry) -> None:
+        """Durable when it returns."""
+        fresh = self._path(entry.uid).with_suffix(".new")
+        written = {name: value.hex() if isinstance(value, bytes) else value for name, value in asdict(entry).items()}
+        with fresh.open("w") as file:
+            json.dump(written, file)
+            file.flush()
+            os.fdatasync(file.fileno())
+        fresh.replace(self._path(entry.uid))
+
+    def entries(self) -> Iterator[Entry]:
+        """All units, in no order."""
+        for path in self._folder.glob("*.json"):
+            yield _read(json.loads(path.read_text()))
+
+    def without(self, uid: bytes) -> Journal:
+        """This journal for somebody who has not seen that unit."""
+        return Blank(self._folder, uid)
+
+    def _path(self, uid: bytes) -> Path:
+        return self._folder / f"{uid.hex()}.json"
+
+
+def _read(written: dict[str, str | int]) -> Entry:
+    octets = {each.name for each in fields(Entry) if each.type == "bytes"}
+    values = {name: bytes.fromhex(str(value)) if name in octets else value for name, value in written.items()}
+    return Entry(**{**values, "mark": Mark(int(written["mark"]))})  # type: ignore[arg-type]  # our own file
+
+
+class Blank(Journal):
+    """A journal that has never seen one uid, and keeps nothing of it: for a unit that only claims to be that one."""
+
+    def __init__(self, folder: Path, uid: bytes) -> None:
+        super().__init__(folder)
+        self._uid = uid
+
+    def read(self, uid: bytes) -> Entry | None:
+        """Nothing for the one uid."""
+        return None if uid == self._uid else super().read(uid)
+
+    def write(self, entry: Entry) -> None:
+        """Nothing for the one uid."""
+        if entry.uid != self._uid:
+            super().write(entry)
