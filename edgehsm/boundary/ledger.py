@@ -1,0 +1,164 @@
+"""Units spent per Authorization, and which device has which key: the fold of the acts, kept in memory.
+
+Promises:
+ 1. One device has one key, one key one device, across all authorizations (`by_device`, `by_key`).
+ 2. Nothing is counted but by a Permit, which the gate alone makes and which counts once.
+ 3. Started anew from the store's rows, the fold gives the same state: recovery is the ordinary path.
+Uniqueness lives in memory because random unique indexes in SQLite slow down with every device (performance.md 9).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from edgehsm.boundary.changes import Account, Act, ActKind, AuthId, DeviceKey
+from obis.v1.authorization_pb2 import Authorization
+from obis.v1.grant_pb2 import Grant, OpRule
+from obis.v1.leaf_pb2 import CloseReason
+
+SECONDS_A_DAY: Final = 86_400
+
+
+@dataclass(slots=True)
+class Device:
+    """What is known of one device: indices of its leaves, -1 where there is none."""
+
+    sequence: int
+    spki_digest: bytes
+    issued_index: int
+    firmware_index: int = -1
+    outcome_index: int = -1
+    passed: bool = False
+
+
+@dataclass(slots=True)
+class Tally:
+    """How often one operation was done under one Authorization or Grant."""
+
+    total: int = 0
+    day: int = 0
+    that_day: int = 0
+    per_device: Counter[bytes] = field(default_factory=Counter)
+
+    def count(self, act: Act, *, per_device: bool) -> None:
+        """Add one; days come in order, because time never goes back."""
+        self.total += 1
+        self.that_day = self.that_day + 1 if act.day == self.day else 1
+        self.day = act.day
+        if per_device:
+            self.per_device[act.device] += 1
+
+    def on(self, day: int) -> int:
+        """How many on that day."""
+        return self.that_day if day == self.day else 0
+
+
+@dataclass(slots=True)
+class Standing:
+    """One admitted Authorization: what it allows and what was done under it."""
+
+    authorization: Authorization
+    digest: bytes
+    grant: Grant
+    grant_digest: bytes
+    admitted_at: int  # Unix seconds
+    quantity: int  # the Authorization's, or less where a RevocationList lowered it
+    rules: dict[int, tuple[OpRule, OpRule]]  # by Operation: the Authorization's and the Grant's
+    closed: int = 0  # CloseReason
+    tallies: dict[int, Tally] = field(default_factory=dict)
+
+    @property
+    def used(self) -> int:
+        """Devices made."""
+        tally = self.tallies.get(ActKind.ISSUE_DAC)
+        return tally.total if tally else 0
+
+    @property
+    def ended_window(self) -> bool:
+        """Closed because its time was over, not because somebody stopped it."""
+        return self.closed == CloseReason.CLOSE_REASON_WINDOW_ENDED
+
+    def account(self) -> Account:
+        """The row of the store."""
+        return Account(self.authorization.sequence, self.authorization.quantity, self.used, self.closed)
+
+
+class Ledger:
+    """The counts and the index of devices and keys."""
+
+    def __init__(self) -> None:
+        self.standings: dict[AuthId, Standing] = {}
+        self.by_sequence: dict[int, Standing] = {}
+        self.grant_tallies: dict[tuple[bytes, int], Tally] = {}
+        self.by_device: dict[DeviceKey, Device] = {}
+        self.by_key: dict[bytes, DeviceKey] = {}
+        self.unseen: dict[bytes, list[int]] = {}  # indices of issues not cosigned yet, by Grant with a lease
+
+    def stand(self, standing: Standing) -> None:
+        """Admit an Authorization whose sequence is the next one."""
+        self.standings[AuthId(standing.authorization.auth_id)] = standing
+        self.by_sequence[standing.authorization.sequence] = standing
+
+    @property
+    def last_sequence(self) -> int:
+        """Highest admitted Authorization's sequence, 0 before the first."""
+        return len(self.by_sequence)
+
+    def committed_to(self, grant_digest: bytes) -> int:
+        """Devices of a Grant's share that are made or may still be: quantity while open, used once closed."""
+        under = (each for each in self.by_sequence.values() if each.grant_digest == grant_digest)
+        return sum(each.used if each.closed else each.authorization.quantity for each in under)
+
+    def grant_tally(self, grant_digest: bytes, operation: int) -> Tally:
+        """The Grant's own count of an operation here, over all its Authorizations."""
+        return self.grant_tallies.setdefault((grant_digest, operation), Tally())
+
+    def fold(self, act: Act) -> None:
+        """Take one act into the state; the only way the state of a device changes."""
+        standing = self.by_sequence[act.sequence]
+        self._fold_device(act)
+        if act.kind == ActKind.OUTCOME:
+            return
+        # A device is issued once and under one Authorization, so its count for ISSUE_DAC need not be kept.
+        per_device = act.kind != ActKind.ISSUE_DAC
+        standing.tallies.setdefault(act.kind, Tally()).count(act, per_device=per_device)
+        self.grant_tally(standing.grant_digest, act.kind).count(act, per_device=False)
+        if act.kind == ActKind.ISSUE_DAC and standing.grant.lease.max_seconds + standing.grant.lease.max_issues:
+            self.unseen.setdefault(standing.grant_digest, []).append(act.log_index)
+
+    def _fold_device(self, act: Act) -> None:
+        device = DeviceKey(act.device)
+        if act.kind == ActKind.ISSUE_DAC:
+            self.by_device[device] = Device(act.sequence, act.spki_digest, act.log_index)
+            self.by_key[act.spki_digest] = device
+        elif act.kind == ActKind.PROGRAM_FIRMWARE:
+            self.by_device[device].firmware_index = act.log_index
+        elif act.kind == ActKind.OUTCOME:
+            known = self.by_device[device]
+            known.outcome_index, known.passed, known.firmware_index = act.log_index, bool(act.passed), -1
+
+    def seen_up_to(self, cosigned_size: int) -> None:
+        """A cosigned checkpoint shows all issues below its size: leases count from here."""
+        for digest, indices in self.unseen.items():
+            self.unseen[digest] = [index for index in indices if index >= cosigned_size]
+
+    def restore(self, accounts: Iterable[Account]) -> list[str]:
+        """What the stored accounts say otherwise than the fold: words for a person, empty if all agree."""
+        wrong = []
+        for row in accounts:
+            standing = self.by_sequence.get(row.sequence)
+            if standing is None:
+                wrong.append(f"authorization {row.sequence} is counted and was never admitted")
+            elif standing.used != row.used:
+                wrong.append(f"authorization {row.sequence}: {row.used} counted, {standing.used} issued")
+            else:
+                standing.closed = row.closed
+        return wrong
+
+
+def day_of(now: int) -> int:
+    """The UTC day number of a time in Unix seconds."""
+    return now // SECONDS_A_DAY
