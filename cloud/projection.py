@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import tuple_, update
 from sqlmodel import Session, col, select
 
+from cloud.deliveries import topic
 from cloud.records import Record, Unreadable, device_of, fold, read_leaf
 from cloud.store.catalogue import ProductRow
 from cloud.store.evidence import CounterRow, QuarantineRow, RecordRow, RefusalCountRow
@@ -27,8 +28,10 @@ from obis.v1.trace_pb2 import RecordState
 RECORDS_TOPIC = "records"
 _INDEX_BYTES = 8
 _MOVES_ON = frozenset({BatchState.BATCH_STATE_AUTHORIZED, BatchState.BATCH_STATE_REFUSED})
-_FOLDED = ("auth_id", "dac_serial", "dac_der", "issued_at", "last_outcome", "debug_open", "scrapped", "evidence")
-_FOLDED += ("failure", "lifecycle", "debug_sessions", "firmware_digest")
+_FOLDED = (
+    *("auth_id", "dac_serial", "dac_der", "issued_at", "last_outcome", "debug_open", "scrapped"),
+    *("evidence", "failure", "lifecycle", "debug_sessions", "firmware_digest"),
+)
 
 
 @dataclass
@@ -41,6 +44,7 @@ class Run:
     factory_id: str
     now_ms: int
     batches: dict[bytes, BatchRow | None] = field(default_factory=dict)
+    rows: dict[tuple[str, bytes], RecordRow] = field(default_factory=dict)
 
     def batch(self, auth_id: bytes) -> BatchRow | None:
         """The batch of an Authorization, if the cloud knows it and it is this EdgeHSM's."""
@@ -62,6 +66,7 @@ def project(run: Run, first: int, leaves: Sequence[bytes]) -> None:
     for batch in run.batches.values():
         if batch:
             wake_after_commit(run.session, f"batch:{batch.batch_id.hex()}")
+            wake_after_commit(run.session, topic(run.edgehsm_id))
 
 
 def _readable(run: Run, first: int, leaves: Sequence[bytes]) -> list[LogLeaf]:
@@ -92,7 +97,8 @@ def _records(run: Run, leaves: Sequence[LogLeaf]) -> dict[tuple[str, bytes], Rec
             tuple_(col(RecordRow.soc), col(RecordRow.uid)).in_(devices),
         )
     )
-    found = {(row.soc, row.uid): record_of(row) for row in rows}
+    run.rows = {(row.soc, row.uid): row for row in rows}
+    found = {device: record_of(row) for device, row in run.rows.items()}
     return {device: found.get(device, Record(*device)) for device in devices}
 
 
@@ -123,7 +129,7 @@ def _keep_records(run: Run, before: dict[tuple[str, bytes], Record], after: dict
 
 def _keep_record(run: Run, record: Record, cursor: int) -> None:
     batch = run.batch(record.auth_id)
-    row = run.session.get(RecordRow, (run.edgehsm_id, run.epoch, record.soc, record.uid))
+    row = run.rows.get((record.soc, record.uid))
     if row is None:
         row = RecordRow(
             edgehsm_id=run.edgehsm_id,
@@ -206,11 +212,11 @@ def _close(run: Run, batch: BatchRow, closed: AuthorizationClosedLeaf) -> None:
     batch.state = BatchState.BATCH_STATE_CLOSED
     run.session.add(batch)
     unused = max(0, batch.quantity - closed.used)
-    share = (GrantShareRow.grant_digest == batch.grant_digest) & (GrantShareRow.edgehsm_id == batch.edgehsm_id)
+    share = (col(GrantShareRow.grant_digest) == batch.grant_digest) & (col(GrantShareRow.epoch) == batch.epoch)
     for table, place in (
         (ProductRow, col(ProductRow.product_id) == batch.product_id),
         (GrantRow, col(GrantRow.grant_digest) == batch.grant_digest),
-        (GrantShareRow, share & (GrantShareRow.epoch == batch.epoch)),
+        (GrantShareRow, share & (col(GrantShareRow.edgehsm_id) == batch.edgehsm_id)),
     ):
         given_back = col(table.batched_quantity) - unused
         run.session.connection().execute(update(table).where(place).values(batched_quantity=given_back))

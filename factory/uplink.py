@@ -223,6 +223,8 @@ class Uplink:
                     outgoing.ahead = [end for end in outgoing.ahead if end > cosigned.size]
             case "heartbeat":
                 self.beacon = response.heartbeat.beacon if response.heartbeat.HasField("beacon") else self.beacon
+            case "page_refused":
+                self._begin_again(response.page_refused)
             case "frozen":
                 self._stop(response.frozen)
             case _:
@@ -230,13 +232,16 @@ class Uplink:
 
     def _go_on(self, cursor: EdgeHsmCursor) -> None:
         log = LogId(cursor.edgehsm_id, cursor.epoch)
-        before = self._logs.get(log)
-        self._logs[log] = Outgoing(
-            cursor.size,
-            results_sent=cursor.delivered_up_to,
-            stopped=before.stopped if before else False,
-            evidence_sent=before.evidence_sent if before else 0,
-        )
+        outgoing = self._logs.setdefault(log, Outgoing(cursor.size, cursor.delivered_up_to))
+        if cursor.size in outgoing.ahead:  # kept, but not cosigned yet: the cloud is catching up with its witness
+            outgoing.ahead = [end for end in outgoing.ahead if end > cursor.size]
+        else:
+            outgoing.next_index, outgoing.ahead = cursor.size, []
+
+    def _begin_again(self, refused: PageRefused) -> None:
+        outgoing = self._logs.get(LogId(refused.edgehsm_id, refused.epoch))
+        if outgoing:
+            outgoing.next_index, outgoing.ahead = refused.first_index, []
 
     def _stop(self, frozen: LogFrozen) -> None:
         log = LogId(frozen.edgehsm_id, frozen.epoch)

@@ -5,7 +5,7 @@ A module with tables is imported here, or its tables do not exist.
 
 from __future__ import annotations
 
-from cloud.store import catalogue, governance, people, production, sites
+from cloud.store import catalogue, evidence, governance, people, production, sites
 from cloud.store.columns import METADATA
 
-__all__ = ["METADATA", "catalogue", "governance", "people", "production", "sites"]
+__all__ = ["METADATA", "catalogue", "evidence", "governance", "people", "production", "sites"]
