@@ -6,9 +6,11 @@ read once and closed; the service manager keeps $CREDENTIALS_DIRECTORY in memory
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +33,24 @@ def read_secret(name: str, descriptor: int | None = None) -> bytes:
     if not 0 < len(secret) <= LONGEST_SECRET:
         raise SecretUnavailable(f"secret {name} must be 1 to {LONGEST_SECRET} bytes")
     return secret
+
+
+def read_secrets(names: Sequence[str], descriptor: int | None = None) -> dict[str, bytes]:
+    """Several secrets at once: from one JSON object `{name: text}` on `descriptor`, or each from the credentials.
+
+    Each is 1 to 4096 bytes. Raises SecretUnavailable; what else the object holds is not looked at.
+    """
+    if descriptor is None:
+        return {name: read_secret(name) for name in names}
+    try:
+        found = json.loads(_from_descriptor(names[0], descriptor))
+        secrets = {name: str(found[name]).encode() for name in names}
+    except (ValueError, KeyError, TypeError):
+        raise SecretUnavailable(f"descriptor {descriptor} gives no JSON object with {', '.join(names)}") from None
+    for name, secret in secrets.items():
+        if not 0 < len(secret) <= LONGEST_SECRET:
+            raise SecretUnavailable(f"secret {name} must be 1 to {LONGEST_SECRET} bytes")
+    return secrets
 
 
 def _from_descriptor(name: str, descriptor: int) -> bytes:

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from obis.mesh.secret import LONGEST_SECRET, SecretUnavailable, read_secret
+from obis.mesh.secret import LONGEST_SECRET, SecretUnavailable, read_secret, read_secrets
 
 
 def pipe_with(content):
@@ -71,3 +71,15 @@ def test_the_message_never_holds_the_secret():
         read_secret("passphrase", pipe_with(b"hunter2" * 1000))
 
     assert "hunter2" not in str(refusal.value)
+
+
+def test_one_descriptor_hands_over_several_secrets():
+    descriptor = pipe_with(b'{"element": "correct horse", "other": "x"}')
+
+    assert read_secrets(["element"], descriptor) == {"element": b"correct horse"}
+
+
+@pytest.mark.parametrize("content", [b"correct horse", b"{}", b"[]", b'{"element": ""}'])
+def test_a_descriptor_without_the_secret_is_refused(content):
+    with pytest.raises(SecretUnavailable, match="element"):
+        read_secrets(["element"], pipe_with(content))
