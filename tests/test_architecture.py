@@ -16,7 +16,7 @@ VAGUE = {"utils", "util", "common", "manager", "helper", "helpers", "misc"}
 KEY_PLACES = (
     "edgehsm/boundary/element",  # the EdgeHSM's own and its PAIs'
     "cloud/vault",  # the PAA and the product keys
-    "cloud/signing",  # the cloud's ONLINE, REVOCATION, BEACON and WITNESS keys
+    "cloud/keystore",  # the cloud's ONLINE, REVOCATION, BEACON and WITNESS keys
     "station/virtual",  # the chip's
     "obis/mesh",  # transport keys, able to authorize nothing
     "obis/cli",  # approvers' own

@@ -5,8 +5,8 @@
     ErrorInfo.metadata    where, next_step
     BadRequest            one violation a field
 
-A peer that sends no such details (a proxy, a cut link, a foreign server) is understood by its status code alone. A word
-this version does not know becomes the first kind with the same code, so a newer peer is still told apart correctly.
+A peer that sends no such details (a proxy, a cut link, a foreign server) is understood by its status code alone. So is
+one whose word this version does not know; the word then opens the text.
 """
 
 from __future__ import annotations
