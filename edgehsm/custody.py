@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
+from typing_extensions import override
+
 from edgehsm.boundary_link import BoundaryLink
 from edgehsm.drain import Drain
 from obis.mesh.identity import calling_peer
@@ -37,6 +39,7 @@ class Custody(CustodyServicer):
         self._drain = drain
         self._factory_id = factory_id
 
+    @override
     async def Deliver(self, request: DeliverRequest, context: Any) -> DeliverResponse:
         """A refusal is a result."""
         del context
@@ -45,6 +48,7 @@ class Custody(CustodyServicer):
         self._drain.note_change()
         return DeliverResponse(result=reply.delivered)
 
+    @override
     async def FollowLog(self, request: FollowLogRequest, context: Any) -> AsyncIterator[FollowLogResponse]:
         """Pages as long as there are leaves, then one as it grows, or an empty one every two seconds."""
         del context
@@ -57,12 +61,14 @@ class Custody(CustodyServicer):
             if not page.leaves:
                 await self._drain.changed(HEARTBEAT_SECONDS)
 
+    @override
     async def Cosigned(self, request: CosignedRequest, context: Any) -> CosignedResponse:
         """The witness's word."""
         del context
         self._require_own_site()
         return (await self._link.ask(BoundaryRequest(cosigned=request))).cosigned
 
+    @override
     async def EnrolStation(self, request: CustodyEnrolStationRequest, context: Any) -> CustodyEnrolStationResponse:
         """The ticket is the proof; this service only passes it on."""
         del context
@@ -71,6 +77,7 @@ class Custody(CustodyServicer):
         self._drain.note_change()
         return CustodyEnrolStationResponse(certificate_chain_der=reply.chain.certificates_der)
 
+    @override
     async def Status(self, request: CustodyStatusRequest, context: Any) -> CustodyStatusResponse:
         """How the EdgeHSM is."""
         del context

@@ -7,6 +7,8 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
+from typing_extensions import override
+
 from edgehsm.boundary_link import BoundaryLink
 from edgehsm.drain import Drain, refusal
 from edgehsm.rate import StationRates
@@ -37,6 +39,7 @@ class Provisioning(ProvisioningServicer):
         self._drain = drain
         self._rates = rates
 
+    @override
     async def Provision(
         self, request_iterator: AsyncIterator[ProvisionRequest], context: Any
     ) -> AsyncIterator[ProvisionResponse]:
@@ -60,6 +63,7 @@ class Provisioning(ProvisioningServicer):
         finally:
             reader.cancel()
 
+    @override
     async def ReopenDebug(
         self, request_iterator: AsyncIterator[ReopenDebugRequest], context: Any
     ) -> AsyncIterator[ReopenDebugResponse]:

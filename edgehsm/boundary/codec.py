@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from edgehsm.boundary.admission.deliver import deliver
 from edgehsm.boundary.book import Book
+from edgehsm.boundary.deliveries import deliver
 from edgehsm.boundary.holdings import Enrolled
 from edgehsm.boundary.operations import Asker
 from edgehsm.boundary.operations.issue_dac import issue_dac

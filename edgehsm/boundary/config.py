@@ -1,4 +1,4 @@
-"""The boundary's configuration: who it is and where it keeps what. No secret is in it.
+"""The boundary's configuration: who it is and where it keeps what. Paths are relative to the file. No secret is in it.
 
 data = "/var/lib/obis/boundary"          # ledger, element, cosigned.note; this process' user alone
 socket = "/run/obis/boundary.sock"       # at most 107 bytes
@@ -57,10 +57,10 @@ def read_config(path: Path) -> BoundaryConfig:
     try:
         said = tomllib.loads(path.read_text())
         place = Place(_match(_ID, said, "factory_id"), _match(_ID, said, "edgehsm_id"), _fingerprint(said))
-        socket = Path(said["socket"])
+        socket = path.parent / said["socket"]
         if len(str(socket).encode()) > _MAX_SOCKET_PATH:
             raise ConfigInvalid(f"{path}: socket: more than {_MAX_SOCKET_PATH} bytes")
-        return BoundaryConfig(Path(said["data"]), socket, place, int(said["front_uid"]))
+        return BoundaryConfig(path.parent / said["data"], socket, place, int(said["front_uid"]))
     except OSError as error:
         raise ConfigInvalid(f"{path}: {error.strerror}") from None
     except (KeyError, TypeError, ValueError) as error:

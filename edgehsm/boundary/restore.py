@@ -18,6 +18,7 @@ from edgehsm.boundary.admission import authorizations, grants, notices, pais, ro
 from edgehsm.boundary.book import CLOCK, Book
 from edgehsm.boundary.changes import ActKind, Stored
 from edgehsm.boundary.clock import Mark
+from edgehsm.boundary.deliveries import grant_papers
 from edgehsm.boundary.element import Element
 from edgehsm.boundary.holdings import Holdings, Place
 from edgehsm.boundary.ledger import Ledger
@@ -75,7 +76,9 @@ def _hold(book: Book, stored: Stored) -> None:
     if stored.kind == roots.KIND:
         _hold_root(book, stored)
     elif stored.kind == grants.KIND:
-        held = grants.read_grant(book, _view(book, stored), GrantDelivery.FromString(stored.content), now=None)
+        held = grants.read_grant(
+            book, _view(book, stored), grant_papers(GrantDelivery.FromString(stored.content)), now=None
+        )
         book.holdings.grants[held.digest] = replace(held, admitted_at=stored.at)
     elif stored.kind == grants.REQUEST_KIND:
         request = Envelope.FromString(stored.content)

@@ -20,6 +20,7 @@ from hashlib import sha256
 from typing import Final
 
 from edgehsm.boundary.admission.notices import lower_quantities
+from edgehsm.boundary.admission.papers import AuthorizationPapers
 from edgehsm.boundary.book import Book
 from edgehsm.boundary.ledger import Standing
 from edgehsm.boundary.signer import EpochKeys
@@ -29,7 +30,6 @@ from obis.trust.package import open_with
 from obis.trust.payload import AUTHORIZATION, BATCH_PACKAGE
 from obis.trust.trust_root import TrustRootView, Verified
 from obis.v1.authorization_pb2 import Authorization
-from obis.v1.delivery_pb2 import AuthorizationDelivery
 from obis.v1.leaf_pb2 import AuthorizationAdmittedLeaf, LogLeaf
 from obis.v1.package_pb2 import BatchPackage, SealedPackage
 from obis.v1.reason_pb2 import Reason
@@ -38,7 +38,7 @@ KIND: Final = "authorization"
 WHERE: Final = "authorization"
 
 
-def admit_authorization(book: Book, delivery: AuthorizationDelivery) -> None:
+def admit_authorization(book: Book, delivery: AuthorizationPapers) -> None:
     """Hold the Authorization, with nothing spent. Raises Refused."""
     verified = book.holdings.view.verify(delivery.authorization, AUTHORIZATION, now=book.now)
     authorization = verified.message
@@ -52,7 +52,7 @@ def admit_authorization(book: Book, delivery: AuthorizationDelivery) -> None:
     book.ledger.stand(standing)
     lower_quantities(book)
     book.changes.accounts[authorization.sequence] = standing.account()
-    book.keep(KIND, authorization.auth_id, delivery.SerializeToString(deterministic=True), max(book.holdings.views))
+    book.keep(KIND, authorization.auth_id, delivery.exact, max(book.holdings.views))
     book.write(LogLeaf(authorization_admitted=_leaf(standing)))
 
 

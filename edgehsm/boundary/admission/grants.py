@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
+from edgehsm.boundary.admission.papers import GrantPapers
 from edgehsm.boundary.book import Book
 from edgehsm.boundary.element import KeyKind
 from edgehsm.boundary.holdings import HeldGrant, HeldProduct
@@ -28,7 +29,6 @@ from obis.trust.grant import check_grant, find_cap
 from obis.trust.payload import GRANT, PAI_REQUEST, PRODUCT_RULE, parse_message
 from obis.trust.rule import check_rule
 from obis.trust.trust_root import TrustRootView
-from obis.v1.delivery_pb2 import GrantDelivery
 from obis.v1.enrolment_objects_pb2 import PaiRequest
 from obis.v1.envelope_pb2 import Envelope
 from obis.v1.grant_pb2 import Grant
@@ -40,7 +40,7 @@ KIND = "grant"
 REQUEST_KIND = "pai-request"
 
 
-def admit_grant(book: Book, delivery: GrantDelivery) -> Envelope | None:
+def admit_grant(book: Book, delivery: GrantPapers) -> Envelope | None:
     """Hold the Grant; the product's PaiRequest until its PAI is here. Raises Refused."""
     if digest(delivery.grant.payload) in book.holdings.grants:
         raise Refused(Reason.REASON_ALREADY_ADMITTED, "this grant is held", "grant")
@@ -50,19 +50,19 @@ def admit_grant(book: Book, delivery: GrantDelivery) -> Envelope | None:
     if book.element.assurance < held.grant.required_assurance:
         raise Refused(Reason.REASON_ASSURANCE_TOO_LOW, "the grant requires a better element", "grant")
     book.holdings.grants[held.digest] = held
-    book.keep(KIND, held.digest, delivery.SerializeToString(deterministic=True), root_version=max(book.holdings.views))
+    book.keep(KIND, held.digest, delivery.exact, root_version=max(book.holdings.views))
     book.write(LogLeaf(grant_admitted=_admitted_leaf(held)))
     product = book.holdings.products.get(held.grant.product_id) or _make_keys(book, held)
     return None if product.pais else product.pai_request
 
 
-def known_request(book: Book, delivery: GrantDelivery) -> Envelope | None:
+def known_request(book: Book, grant: Envelope) -> Envelope | None:
     """The PaiRequest of a held Grant's product."""
-    held = book.holdings.grants.get(digest(delivery.grant.payload))
+    held = book.holdings.grants.get(digest(grant.payload))
     return book.holdings.products[held.grant.product_id].pai_request if held else None
 
 
-def read_grant(book: Book, view: TrustRootView, delivery: GrantDelivery, *, now: int | None) -> HeldGrant:
+def read_grant(book: Book, view: TrustRootView, delivery: GrantPapers, *, now: int | None) -> HeldGrant:
     """The Grant by rules 1 to 3, 6 and 7; `now` (Unix seconds) is None for one admitted before. Raises Refused."""
     rule = view.verify(delivery.rule, PRODUCT_RULE, now=now)
     grant = view.verify(delivery.grant, GRANT, now=now)

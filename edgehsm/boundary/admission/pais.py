@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
+from edgehsm.boundary.admission.papers import PaiPapers
 from edgehsm.boundary.book import Book
 from edgehsm.boundary.holdings import HeldGrant, HeldProduct
 from obis.matter.certificate import Certificate, read_certificate
@@ -18,14 +19,13 @@ from obis.matter.findings import Kind, errors_of
 from obis.matter.lint_chain import Link, lint_issued, x01_signature
 from obis.matter.names import attestation_ids
 from obis.refusal import Refused
-from obis.v1.delivery_pb2 import PaiDelivery
 from obis.v1.leaf_pb2 import LogLeaf, PaiInstalledLeaf
 from obis.v1.reason_pb2 import Reason
 
 KIND = "pai"
 
 
-def admit_pai(book: Book, delivery: PaiDelivery) -> None:
+def admit_pai(book: Book, delivery: PaiPapers) -> None:
     """Hold the certificate. Raises Refused."""
     product = book.holdings.products.get(delivery.product_id)
     if product is None:

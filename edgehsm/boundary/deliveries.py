@@ -5,9 +5,10 @@ from __future__ import annotations
 from hashlib import sha256
 
 from edgehsm.boundary.admission import authorizations, grants, notices, pais, roots
+from edgehsm.boundary.admission.papers import AuthorizationPapers, GrantPapers, PaiPapers
 from edgehsm.boundary.book import Book
 from obis.refusal import Refused, word
-from obis.v1.delivery_pb2 import Delivery, DeliveryResult
+from obis.v1.delivery_pb2 import AuthorizationDelivery, Delivery, DeliveryResult, GrantDelivery
 from obis.v1.envelope_pb2 import Envelope
 from obis.v1.leaf_pb2 import RefusedLeaf
 from obis.v1.reason_pb2 import Reason
@@ -30,15 +31,27 @@ def deliver(book: Book, delivery: Delivery) -> DeliveryResult:
     return result
 
 
+def grant_papers(delivery: GrantDelivery) -> GrantPapers:
+    """As values."""
+    exact = delivery.SerializeToString(deterministic=True)
+    return GrantPapers(delivery.rule, delivery.grant, delivery.version_manifest, delivery.paa_cert_der, exact)
+
+
+def authorization_papers(delivery: AuthorizationDelivery) -> AuthorizationPapers:
+    """As values."""
+    exact = delivery.SerializeToString(deterministic=True)
+    return AuthorizationPapers(delivery.authorization, delivery.package, exact)
+
+
 def _admit(book: Book, delivery: Delivery) -> Envelope | None:
     """The PaiRequest, where a Grant made keys. Raises Refused."""
     _require_addressed(book, delivery)
     if delivery.HasField("grant"):
-        return grants.admit_grant(book, delivery.grant)
+        return grants.admit_grant(book, grant_papers(delivery.grant))
     if delivery.HasField("pai"):
-        pais.admit_pai(book, delivery.pai)
+        pais.admit_pai(book, PaiPapers(delivery.pai.product_id, delivery.pai.pai_cert_der))
     elif delivery.HasField("authorization"):
-        authorizations.admit_authorization(book, delivery.authorization)
+        authorizations.admit_authorization(book, authorization_papers(delivery.authorization))
     elif delivery.HasField("trust_root"):
         roots.admit_root(book, delivery.trust_root)
     elif delivery.HasField("revocation_list"):
@@ -60,7 +73,7 @@ def _require_addressed(book: Book, delivery: Delivery) -> None:
 
 def _known_request(book: Book, delivery: Delivery) -> Envelope | None:
     """A Grant delivered again gets the same PaiRequest again."""
-    return grants.known_request(book, delivery.grant) if delivery.HasField("grant") else None
+    return grants.known_request(book, delivery.grant.grant) if delivery.HasField("grant") else None
 
 
 def _object_digest(delivery: Delivery) -> bytes:
