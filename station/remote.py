@@ -11,7 +11,8 @@ Commands
     {"do": "retry_same", "auth_id": H}              one device whose first answer is lost: it asks again with the same
                                                     key and must get the same DAC (`repeated`, `same_dac`)
     {"do": "other_key", "auth_id": H}               the last good unit comes back with another key: must be refused
-    {"do": "fault", "auth_id": H, "kind": K}        one device with K = power_cut | flipped_frame | silence, "after" (0) operations
+    {"do": "fault", "auth_id": H, "kind": K}        one device with K = power_cut | flipped_frame | silence
+                                                    "after" (0) operations of its chip
     {"do": "resume", "auth_id": H}                  finishes the units that a station before this one left in the journal
     {"do": "rework", "auth_id": H}                  re-opens debug of the last good unit (or "uid": H), closes it, has it
                                                     re-attested; "reason" and "operator" go into the record
@@ -27,10 +28,10 @@ Events
     {"event": "order_ended", "auth_id": H}
     {"event": "link", "peer": "edgehsm" | "factory", "up": BOOL}
     {"event": "device", "auth_id": H, "uid": H, "soc": S, "product": TEXT, "socket": "a0", "result": R,
-     "reason": WORD | "", "what": TEXT, "duration_ms": N, "log_index": N | null, "outcome_index": N | null, "evidence": WORD | "",
-     "repeated": BOOL, "dac_digest": H | "", "serial": H | "", "trips": N}
-        R: PASS; FAIL (the unit); REFUSED (EdgeHSM's gate said `reason`); HELD (no answer yet: the unit stays on the bench
-        and its journal goes on from there)
+     "reason": WORD | "", "what": TEXT, "duration_ms": N, "log_index": N | null, "outcome_index": N | null,
+     "evidence": WORD | "", "repeated": BOOL, "dac_digest": H | "", "serial": H | "", "trips": N}
+        R: PASS; FAIL (the unit); REFUSED (EdgeHSM's gate said `reason`, or this station: the unit ended before);
+        HELD (no answer yet: the unit stays on the bench and its journal goes on from there)
     {"event": "rework", "auth_id": H, "uid": H, "result": "PASS" | "FAIL" | "REFUSED", "reason": WORD | "", "what": TEXT,
      "session_id": H, "opened_index": N | null, "closed_index": N | null}
     {"event": "records", "buffered_size": N, "cosigned_size": N, "asked": N, "in_cloud": N}

@@ -37,10 +37,11 @@ async def line(
         stream = ProvisionStream(stub.Provision, lambda up: say({"event": "link", "peer": "edgehsm", "up": up}))
         store, mesh = Store(config.data), Mesh.read(config.mesh)
         work = Work(LineStub(factory), store, mesh.fingerprint, config.factory_id, _listener(say))
+        sockets = Sockets(config.sockets, config.chip_patience_seconds)
         running = [asyncio.create_task(each) for each in (stream.run(), work.run())]
         try:
             yield Line(
-                sockets=Sockets(config.sockets, config.chip_patience_seconds),
+                sockets=sockets,
                 work=work,
                 stream=stream,
                 reopen=stub.ReopenDebug,
@@ -53,6 +54,7 @@ async def line(
             for each in running:
                 each.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+            sockets.close()
 
 
 def _listener(say: Say) -> Listener:

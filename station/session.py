@@ -65,7 +65,8 @@ class Session:
         if identity.soc != self.order.soc:
             return self.failed(_refused(Reason.REASON_CHIP_REFUSED, f"the order is for {self.order.soc}"))
         if self.entry.mark is Mark.DONE and self.entry.auth_id == self.order.auth_id:
-            return self.failed(_refused(Reason.REASON_STATE_CONFLICT, f"the unit ended before: {self.entry.result}"))
+            refused = _refused(Reason.REASON_STATE_CONFLICT, f"the unit ended before: {self.entry.result}")
+            return do.Finish(Result.REFUSED, refused, issue_index=self.entry.issue_index)
         if self.entry.auth_id != self.order.auth_id:
             self.entry = Entry(identity.uid, self.order.auth_id)
         if identity.lifecycle == Lifecycle.LIFECYCLE_LOCKED and self.entry.mark >= Mark.LABELLED:

@@ -54,6 +54,10 @@ class Socket:
         """Orders a fault of the virtual chip, `after` operations from now. Raises Refused."""
         await self._link.ask(Op.FAULT, {Tag.KIND: fault.encode(), Tag.OFFSET: after.to_bytes(2)})
 
+    def close(self) -> None:
+        """Hangs up; the next use begins anew."""
+        self._link.close()
+
     def release(self) -> None:
         """The unit is taken off."""
         self.in_use = False
@@ -66,6 +70,11 @@ class Sockets:
     def __init__(self, plans: Iterable[SocketPlan], patience_seconds: float) -> None:
         self.all = [Socket(plan, patience_seconds) for plan in plans]
         self._freed = asyncio.Condition()
+
+    def close(self) -> None:
+        """Hangs up everywhere."""
+        for each in self.all:
+            each.close()
 
     @asynccontextmanager
     async def one(self, soc: str, names: frozenset[str] = frozenset()) -> AsyncIterator[Socket]:

@@ -31,7 +31,7 @@ class Faults:
         self.kind, self.after = kind, after
 
     def due(self) -> Fault | None:
-        """What happens to this operation; a silence stays until `clear`."""
+        """What happens to this operation; a silence stays."""
         if self.kind is None:
             return None
         if self.after > 0:
@@ -43,7 +43,7 @@ class Faults:
         return due
 
     def clear(self) -> None:
-        """Power is back."""
+        """Another unit."""
         self.kind = None
 
 

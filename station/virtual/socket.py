@@ -141,7 +141,6 @@ class Conversation:
         if op is Op.ATTACH:
             self._slot = self._sockets.slot(int.from_bytes(asked[Tag.SLOT]))
             self._slot.unit.power_cycle()
-            self._slot.faults.clear()
             return {}
         if self._slot is None:
             raise No(Status.NO_UNIT)
