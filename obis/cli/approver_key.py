@@ -50,15 +50,15 @@ class ApproverKey:
         return low_s(self._key.sign(pae, ES256))
 
 
-def make_key(path: Path, passphrase: bytes) -> PublicKey:
-    """A new key at `path`, and its public half beside it. Raises Usage where either file exists."""
+def make_key(path: Path, passphrase: bytes) -> ApproverKey:
+    """A new key, sealed at `path`, and its public half beside it. Raises Usage where either file exists."""
     public_path = path.with_suffix(".pub")
     if public_path.exists():
         raise Usage(f"{public_path} exists; a key is never overwritten", "choose another name")
     key = ec.generate_private_key(ec.SECP256R1())
     write_sealed(path, key, passphrase)
     public_path.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    return PublicKey(_spki(key.public_key()))
+    return ApproverKey(key)
 
 
 def read_public(path: Path) -> PublicKey:

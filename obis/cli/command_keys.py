@@ -32,7 +32,7 @@ def key_new(
     """Make a P-256 key, sealed under a passphrase that is asked for by the file's name."""
     from obis.cli.approver_key import make_key
 
-    made = make_key(path, desk_of(context).passphrases.chosen_for(path.stem))
+    made = make_key(path, desk_of(context).passphrases.chosen_for(path.stem)).public
     print(f"key id  {made.key_id}\npublic  {made.spki_der.hex()}")
 
 

@@ -29,6 +29,7 @@ def mount(main: typer.Typer) -> None:
     main.command("records")(records)
     main.command("summary")(summary)
     main.command("export")(export)
+    main.command("verify")(verify)
 
 
 def trace(
@@ -115,6 +116,17 @@ def export(
     made = with_cloud(context, fetch)
     told = {"folder": str(folder), "files": made.files, "bytes": made.octets}
     print(json.dumps(told) if as_json else f"{made.files} files, {made.octets} bytes in {folder}")
+
+
+def verify(
+    directory: Annotated[Path, typer.Argument(help="The export: a folder.", exists=True, file_okay=False)],
+    fingerprint: Annotated[str | None, typer.Option(help="Of the trust root, from somebody you trust.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Check an export offline: signatures, certificates, logs and counts. Needs no server and no profile."""
+    from obis.cli import verify as offline  # the verifier is heavy, and no other command needs it
+
+    offline.verify(directory, fingerprint, as_json)
 
 
 async def _until_quiet(answers: AsyncIterable[T], quiet_seconds: float | None) -> AsyncIterator[T]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from hashlib import sha256
 from typing import Final
 
 from obis.cli.approver_key import ApproverKey
@@ -25,7 +24,7 @@ def make_station_ticket(
     factory_id: str,
     station_id: str,
     line_id: str,
-    spki_der: bytes,
+    spki_digest: bytes,
     now: int,
     role: SiteRole.ValueType = SiteRole.SITE_ROLE_STATION,
     product_ids: Sequence[bytes] = (),
@@ -38,7 +37,7 @@ def make_station_ticket(
         role=role,
         station_id=station_id,
         line_id=line_id,
-        spki_digest=sha256(spki_der).digest(),
+        spki_digest=spki_digest,
         product_ids=product_ids,
         expires_at=now + valid_seconds,
     )
