@@ -20,7 +20,7 @@ help: ## list the targets
 
 setup: .venv/ok ## the virtual environment, the locked packages, the generated stubs
 
-demo: .venv/ok ## the whole mesh on this machine, one device after another (KEEP=1 leaves it running)
+demo: .venv/ok ## the whole mesh on this machine (KEEP=1 leaves it running)
 	$(BIN)/python -m loadtest.demo $(if $(KEEP),--keep)
 
 test: .venv/ok system-deps ## every test but the heavy ones, under ten minutes
@@ -29,7 +29,7 @@ test: .venv/ok system-deps ## every test but the heavy ones, under ten minutes
 test-ci: .venv/ok system-deps ## the heavy programmes in their short edition
 	$(BIN)/pytest -m ci
 
-lint: .venv/ok ## ruff, mypy --strict, import contracts, buf format + lint + breaking
+lint: .venv/ok ## ruff, mypy, import contracts, buf lint and breaking
 	ruff check . --output-format concise
 	ruff format --check .
 	mypy
@@ -49,11 +49,11 @@ format: .venv/ok ## rewrite Python and proto files in the house's format
 proto: .venv/ok ## generate the stubs again
 	$(BIN)/python hatch_build.py
 
-baseline: .venv/ok ## freeze today's contract: `make lint` refuses what breaks it from here on
+baseline: .venv/ok ## freeze the contract: make lint refuses what breaks it
 	$(BIN)/python hatch_build.py
 	buf build build/obis.binpb --exclude-source-info --exclude-imports -o proto/baseline.binpb
 
-lock: .venv/ok ## resolve the newest packages into requirements/*.lock (every Python >= 3.11, every platform, hashed)
+lock: .venv/ok ## resolve the newest packages into requirements/*.lock
 	uv pip compile -q --universal --upgrade --python-version 3.11 --generate-hashes --all-extras --group dev pyproject.toml -o requirements/dev.lock
 	uv pip compile -q --universal --upgrade --python-version 3.11 --generate-hashes --extra pkcs11 pyproject.toml -o requirements/factory.lock
 	echo uv | uv pip compile -q --universal --upgrade --python-version 3.11 --generate-hashes - -o requirements/uv.lock

@@ -91,10 +91,16 @@ def test_only_packaging_seals_and_only_the_boundary_opens(verb, places):
     assert not found
 
 
-@pytest.mark.parametrize(("name", "places"), [("seal_package", SEALS), ("open_package", OPENS)])
-def test_packages_are_sealed_and_opened_by_name_in_one_place_each(name, places):
-    users = [path for path in sources() if any(each.split(".")[-1] == name for each in imported(path))]
+@pytest.mark.parametrize(("name", "places"), [("seal", SEALS), ("open_with", OPENS)])
+def test_packages_are_sealed_and_opened_in_one_place_each(name, places):
+    package = f"obis.trust.package.{name}"
+    users = [
+        path
+        for path in sources()
+        if package in imported(path) or any(dotted(call.func) == f"package.{name}" for call in calls(path))
+    ]
 
+    assert users
     assert not [path for path in users if not within(path, *places)]
 
 
