@@ -18,7 +18,7 @@ ROOT_ON_DEBIAN := [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
-setup: .venv/ok ## the virtual environment, the locked packages, the generated stubs
+setup: .venv/ok ## environment, locked packages, generated stubs
 
 demo: .venv/ok ## the whole mesh on this machine (KEEP=1 leaves it running)
 	$(BIN)/python -m loadtest.demo $(if $(KEEP),--keep)
