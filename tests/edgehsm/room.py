@@ -144,7 +144,7 @@ def outcome(auth_id: bytes, chip: Chip, **said) -> DeviceStep:
 
 def reason(reply) -> str:
     """The word of a refusal, or nothing."""
-    refused = reply.refused if hasattr(reply, "refused") else reply
+    refused = getattr(reply, "refused", reply)
     return Reason.Name(refused.reason).removeprefix("REASON_") if refused.reason else ""
 
 
