@@ -19,6 +19,8 @@ from enum import IntEnum
 
 from obis.refusal import Kind, Refused, word
 
+_NO_ANSWER = frozenset({Kind.UNREACHABLE, Kind.TIMED_OUT})
+
 
 class Exit(IntEnum):
     """The exit statuses of `obis`."""
@@ -43,7 +45,7 @@ def exit_of(failure: Refused | Usage) -> Exit:
     """The status a failure ends with."""
     if isinstance(failure, Usage):
         return Exit.USAGE
-    return Exit.UNREACHABLE if failure.kind is Kind.UNREACHABLE else Exit.REFUSED
+    return Exit.UNREACHABLE if failure.kind in _NO_ANSWER else Exit.REFUSED
 
 
 def sentence(failure: Refused | Usage) -> str:
@@ -51,7 +53,7 @@ def sentence(failure: Refused | Usage) -> str:
     if isinstance(failure, Usage):
         head, where = f"obis: {failure.what}", ""
     else:
-        said = "no answer" if failure.kind is Kind.UNREACHABLE else "refused"
+        said = "no answer" if failure.kind in _NO_ANSWER else "refused"
         head, where = f"{said}: {word(failure.reason)}: {failure.what}", failure.where
     lines = [head, where and f"  where  {where}", failure.next_step and f"  next   {failure.next_step}"]
     return "\n".join(line for line in lines if line)
