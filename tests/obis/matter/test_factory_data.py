@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from obis.matter import factory_data, tlv
+from obis.matter import factory_data, p256, tlv
 from obis.matter.errors import MatterError
 from obis.matter.factory_data import LIMITS, FactoryData, decode
 from obis.matter.spake2p import make_verifier
@@ -92,6 +92,8 @@ REFUSED = [
     {"discriminator": 4096},
     {"spake2p_verifier": bytes(97)},
     {"spake2p_verifier": RIGHT["spake2p_verifier"][:-1]},
+    {"spake2p_verifier": bytes(32) + RIGHT["spake2p_verifier"][32:]},
+    {"spake2p_verifier": p256.N.to_bytes(32) + RIGHT["spake2p_verifier"][32:]},
     {"spake2p_verifier": b"\xff" * 32 + RIGHT["spake2p_verifier"][32:]},
     {"spake2p_verifier": RIGHT["spake2p_verifier"][:-1] + b"\0"},
     {"spake2p_salt": bytes(15)},

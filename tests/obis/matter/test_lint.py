@@ -87,6 +87,8 @@ BROKEN = [
     ("C06", DAC, {"signature": b""}),
     ("C07", DAC, {"validity": times((0x18, b"20260101000000Z"), END_TIME)}),
     ("C07", DAC, {"validity": times(BEGIN_TIME, (0x17, b"251231000000Z"))}),
+    ("C07", DAC, {"validity": times(BEGIN_TIME, (0x18, b"20491231235959Z"))}),
+    ("C07", DAC, {"validity": times((0x17, b"500101000000Z"), (0x17, b"491231235960Z"))}),
     ("C07", DAC, {"validity": times((0x17, b"2601010000Z"), END_TIME)}),
     ("C07", DAC, {"validity": times((0x17, b"260101000000+"), END_TIME)}),
     ("C07", DAC, {"validity": times((0x17, b"261301000000Z"), END_TIME)}),
@@ -190,6 +192,9 @@ def test_what_is_allowed_but_not_ours_is_a_warning(rule, kind, changed):
 
 
 ALLOWED = [
+    (PAA, {"validity": times((0x17, b"500101000000Z"), END_TIME)}),
+    (PAA, {"validity": times((0x18, b"20500101000000Z"), END_TIME)}),
+    (PAA, {"validity": times((0x17, b"491231235959Z"), END_TIME)}),
     (PAA, {"basic": basic(sequence(b"\x01\x01\xff"))}),
     (PAA, {"aki": b""}),
     (PAI, {"usage": usage(b"\x03\x02\x01\x86")}),
@@ -203,6 +208,17 @@ ALLOWED = [
 @pytest.mark.parametrize(("kind", "changed"), ALLOWED)
 def test_what_the_profile_allows_has_no_finding(kind, changed):
     assert lint.lint_certificate(forge(kind, **changed), kind) == []
+
+
+@pytest.mark.parametrize(("size", "found"), [(600, []), (601, ["C01"])])
+def test_six_hundred_octets_are_allowed(size, found):
+    def padded(octets):
+        return forge(DAC, extra=extension("2.5.29.17", bytes(octets)), signature=bytes.fromhex("3006020101020101"))
+
+    certificate = padded(200 + size - len(padded(200)))
+
+    assert len(certificate) == size
+    assert rules(errors_of(lint.lint_dac(certificate))) == found
 
 
 def chain(**changed):
@@ -226,6 +242,7 @@ BROKEN_CHAINS = [
     (["X05"], {"dac": forge(DAC, aki=authority_key_id(KEY_ID))}),
     (["N07", "X06"], {"pai": forge(PAI, subject=OTHER_PAI), "dac": forge(DAC, issuer=OTHER_PAI, subject=OTHER_PAI)}),
     (["N05", "X07"], {"dac": forge(DAC, subject=OTHER_DAC)}),
+    (["C16"], {"dac": forge(DAC, aki=b"")}),
     (["X09"], {"pai": forge(PAI, validity=validity(LATER))}),
     (["X09"], {"paa": forge(PAA, validity=validity(LATER))}),
     (["C07", "X09"], {"pai": forge(PAI, validity=validity(BEGIN - timedelta(days=9), BEGIN - timedelta(seconds=1)))}),

@@ -65,6 +65,11 @@ def test_every_payload_reads_back(vendor, product, flow, discovery, discriminato
     assert parse_manual_code(said.manual_code).passcode == passcode
 
 
+def test_discovery_and_flow_have_the_numbers_of_the_specification():
+    assert [each.value for each in Discovery] == [1, 2, 4, 8, 16]
+    assert [each.value for each in Flow] == [0, 1, 2]
+
+
 def test_the_passcode_is_in_no_repr():
     assert "20202021" not in repr(payload()) + repr(parse_manual_code("34970112332"))
 
@@ -140,7 +145,7 @@ def checked(digits):
 BAD_MANUAL = {
     "empty": "",
     "dashes": "3497-011-2332",
-    "other digits": "3497011233\u0662",
+    "other digits": "3497\u0660112332",
     "a wrong digit": "34970112331",
     "twelve digits": checked("34970112332"),
     "first digit 8": checked("8497011233"),

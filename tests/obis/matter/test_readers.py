@@ -188,3 +188,12 @@ def test_numbers_and_names_are_read():
     assert der.named_bits(element(b"\x03\x01\x00")) == 0
     assert der.oid(element(bytes.fromhex("0609608648016503040201"))) == "2.16.840.1.101.3.4.2.1"
     assert der.oid(element(b"\x06\x03\x88\x37\x03")) == "2.999.3"
+    assert [der.oid(element(bytes((6, 1, first)))) for first in (39, 40, 79, 80)] == ["0.39", "1.0", "1.39", "2.0"]
+    assert der.oid(element(b"\x06\x04\x2b\x81\x80\x00")) == "1.3.16384"
+
+
+@pytest.mark.parametrize(("size", "head"), [(127, "307f"), (128, "308180"), (255, "3081ff"), (256, "30820100")])
+def test_lengths_at_the_edges_are_read(size, head):
+    octets = bytes.fromhex(head) + bytes(size)
+
+    assert der.single(octets, der.SEQUENCE).content == bytes(size)
