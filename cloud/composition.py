@@ -2,7 +2,7 @@
 
 | port | serves | client certificates |
 |---|---|---|
-| listen | people's services, `FactoryLink`, `Enrolment.Renew` | by the transport CA |
+| listen | people's services, `Trace`, `FactoryLink`, `Enrolment.Renew` | by the transport CA |
 | enrolment_listen | `Enrolment` but `Renew` (the access table sees to it) | none |
 
 The cloud's own certificate is made at each start, for a key that is never written down, and renewed before it ends.
@@ -37,6 +37,7 @@ from cloud.servicers.organisations import OrganisationsServicer
 from cloud.servicers.products import ProductsServicer
 from cloud.servicers.versions import VersionsServicer
 from cloud.store import open_store
+from cloud.trace import TraceServicer
 from cloud.transport_ca import TransportCa
 from cloud.vault_client import VAULT, VaultOverMesh
 from cloud.witness import witness_url
@@ -55,6 +56,7 @@ from obis.v1 import (
     keys_pb2_grpc,
     organisations_pb2_grpc,
     products_pb2_grpc,
+    trace_pb2_grpc,
     versions_pb2_grpc,
 )
 
@@ -121,6 +123,7 @@ def build(config: CloudConfig, secret: bytes, now: Callable[[], int]) -> Cloud:
         *_people(service),
         enrolment,
         partial(factory_link_pb2_grpc.add_FactoryLinkServicer_to_server, link),
+        partial(trace_pb2_grpc.add_TraceServicer_to_server, TraceServicer(service, witness)),
     ]
     return Cloud(
         service,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import grpc
 
@@ -12,7 +12,10 @@ from obis.mesh.identity import Identity, Role
 from obis.mesh.status import understood
 from obis.v1.envelope_pb2 import Envelope
 from obis.v1.vault_pb2 import CertifyPaiRequest, CertifySiteCaRequest, DescribeRequest, ListActsRequest
-from obis.v1.vault_pb2_grpc import VaultAsyncStub, VaultStub
+from obis.v1.vault_pb2_grpc import VaultStub
+
+if TYPE_CHECKING:
+    from obis.v1.vault_pb2_grpc import VaultAsyncStub  # a name of the stub file alone
 
 VAULT: Final = Identity(Role.VAULT, "main")
 _SECONDS: Final = 20.0
