@@ -51,8 +51,8 @@ class Sockets:
         """One connection, until either side ends it."""
         try:
             await Conversation(self, reader, writer).run()
-        except (asyncio.IncompleteReadError, ConnectionError, FrameDamaged, PowerLost):
-            pass  # the station went away, speaks another protocol, or a fault was asked for: hang up
+        except (asyncio.IncompleteReadError, ConnectionError, FrameDamaged, PowerLost, asyncio.CancelledError):
+            pass  # the station went away, speaks another protocol, a fault was asked for, or we stop: hang up
         finally:
             writer.close()
 
