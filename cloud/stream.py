@@ -194,8 +194,18 @@ class Stream:
         for auth_id, ended in batches_at(session, self._factory_id):
             if self._work.get(auth_id) != ended:
                 self._work[auth_id] = ended
-                due.append(_ended(auth_id) if ended else SyncResponse(work_order=work_order(session, auth_id)))
+                due += self._order(session, auth_id, ended=ended)
         return due
+
+    def _order(self, session: Session, auth_id: bytes, *, ended: bool) -> list[SyncResponse]:
+        """The order, or that it ended; nothing, and a word to people, where it cannot be put together."""
+        if ended:
+            return [SyncResponse(work_ended=WorkEnded(auth_id=auth_id))]
+        try:
+            return [SyncResponse(work_order=work_order(session, auth_id))]
+        except Refused as refusal:
+            _log.error("no work order", factory=self._factory_id, auth_id=auth_id.hex(), why=str(refusal))
+            return []
 
     def _edgehsms(self, session: Session) -> set[str]:
         return set(session.exec(select(EdgeHsmRow.edgehsm_id).where(EdgeHsmRow.factory_id == self._factory_id)))
@@ -210,10 +220,6 @@ class Stream:
                 session.add(row)
 
         await self._parts.store.write(work)
-
-
-def _ended(auth_id: bytes) -> SyncResponse:
-    return SyncResponse(work_ended=WorkEnded(auth_id=auth_id))
 
 
 def _answered_up_to(session: Session, edgehsm_id: str, epoch: int) -> int:

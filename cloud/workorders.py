@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from sqlmodel import Session, col, select
 
+from cloud import certificates
 from cloud.pais import certified
 from cloud.roots import Roots
 from cloud.store.catalogue import ProductRow, VersionRow
-from cloud.store.governance import CertificateRow, GrantRow
+from cloud.store.governance import GrantRow
 from cloud.store.production import BatchRow
 from cloud.store.sites import EdgeHsmRow
 from obis.v1.batches_pb2 import BatchState
@@ -31,17 +32,16 @@ def batches_at(session: Session, factory_id: str) -> list[tuple[bytes, bool]]:
 
 
 def work_order(session: Session, auth_id: bytes) -> WorkOrder:
-    """The order of one batch. Everything it needs was stored before the batch could be."""
+    """The order of one batch. Raises Refused DEPENDENCY_MISSING while the vault has not shown its PAA."""
     batch = session.exec(select(BatchRow).where(BatchRow.auth_id == auth_id)).one()
     product = session.get_one(ProductRow, batch.product_id)
     edgehsm = session.get_one(EdgeHsmRow, (batch.edgehsm_id, batch.epoch))
-    paa = session.get_one(CertificateRow, product.paa_cert_digest)
     order = WorkOrder(
         auth_id=auth_id,
         grant=_envelope(session.get_one(GrantRow, batch.grant_digest).envelope),
         authorization=_envelope(batch.authorization),
         version_manifest=session.get_one(VersionRow, batch.version_id).manifest,
-        paa_cert_der=paa.der,
+        paa_cert_der=certificates.paa(session, product.paa_cert_digest),
         product_name=product.name,
         trust_roots=Roots.envelopes(session),
         enrolment_approval=_envelope(edgehsm.approval),

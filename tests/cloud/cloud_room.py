@@ -12,7 +12,7 @@ from cloud.receiving import Receiver
 from cloud.store import Store, migrate
 from cloud.store.catalogue import ProductRow, VersionRow
 from cloud.store.engine import open_engine
-from cloud.store.governance import GrantRow, GrantShareRow
+from cloud.store.governance import CertificateRow, GrantRow, GrantShareRow
 from cloud.store.people import OrganisationRow
 from cloud.store.production import BatchRow
 from cloud.store.sites import EdgeHsmRow, FactoryRow
@@ -98,6 +98,7 @@ def rows():
     yield OrganisationRow(organisation_id="oem", name="OEM", kind=OrganisationKind.ORGANISATION_KIND_OEM, created_at=1)
     yield OrganisationRow(organisation_id="odm", name="ODM", kind=OrganisationKind.ORGANISATION_KIND_ODM, created_at=1)
     yield FactoryRow(factory_id=FACTORY, organisation_id="odm", created_at=1)
+    yield CertificateRow(digest=b"c" * 32, name="paa", der=b"paa")
     counts = {"lifetime_quantity": 100, "granted_quantity": 50, "batched_quantity": 10}
     yield ProductRow(
         product_id=PRODUCT,
