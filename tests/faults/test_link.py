@@ -19,7 +19,7 @@ from obis.v1.line_pb2 import LineFetchArtifactRequest, RecordStatusRequest, Watc
 from obis.v1.line_pb2_grpc import LineStub
 from obis.v1.supervisor_pb2 import StatusRequest, WatchRecordsRequest
 from obis.v1.supervisor_pb2_grpc import SupervisorStub
-from tests.cloud.cloud_room import FIRMWARE
+from tests.cloud.cloud_room import AUTH, FIRMWARE
 from tests.fakes.log import FakeLog
 from tests.faults.site_room import open_site, until
 
@@ -176,8 +176,10 @@ async def test_firmware_is_fetched_by_digest_and_the_mes_reads_on_from_its_curso
     async with site.station() as channel:
         call = LineStub(channel).FetchArtifact(LineFetchArtifactRequest(digest=sha256(FIRMWARE).digest(), offset=100))
         content = b"".join([part.chunk async for part in call])
-        heartbeat = await anext(aiter(LineStub(channel).WatchWork(WatchWorkRequest())))
+        watch = LineStub(channel).WatchWork(WatchWorkRequest())
+        order, heartbeat = await watch.read(), await watch.read()
     assert content == FIRMWARE[100:]
+    assert (order.work_order.auth_id, order.ended) == (AUTH, False)
     assert not heartbeat.HasField("work_order")
 
     async with site.supervisor() as channel:
