@@ -56,7 +56,8 @@ class Line:
     print_label: Callable[[Label], None]
     patience_seconds: float
     tally: Tally = field(default_factory=Tally)
-    _good: dict[bytes, list[bytes]] = field(default_factory=dict)
+    _good: dict[bytes, bytes] = field(default_factory=dict)
+    _where: dict[bytes, str] = field(default_factory=dict)
 
     async def provision(self, batch: Batch, say: Say) -> Counter[str]:
         """`count` units, as many side by side as there are sockets."""
@@ -67,7 +68,7 @@ class Line:
             for _ in left:
                 counts[await self._new_unit(ready, batch.sockets, say)] += 1
 
-        fit = [each for each in self.sockets.all if each.plan.soc == ready.order.soc and not each.used_up]
+        fit = self.sockets.fit(ready.order.soc, batch.sockets)
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(max(1, min(batch.count, len(fit)))):
@@ -108,8 +109,7 @@ class Line:
         for entry in list(self.journal.entries()):
             if entry.auth_id != batch.auth_id or entry.mark is Mark.DONE:
                 continue
-            async with self.sockets.one(ready.order.soc, batch.sockets) as socket:
-                await socket.recall(entry.uid)
+            async with self.sockets.holding(entry.uid, ready.order.soc, "") as socket:
                 counts[await self._unit(self._bench(ready), socket, say)] += 1
         return counts
 
@@ -117,9 +117,8 @@ class Line:
         """A locked unit's debug port, opened and closed."""
         ready = await self.work.wait_for(order.auth_id, 0.1)
         uid = uid or self._last_good(order.auth_id)
-        async with self.sockets.one(ready.order.soc) as socket:
+        async with self.sockets.holding(uid, ready.order.soc, self._where.get(uid, "")) as socket:
             try:
-                await socket.recall(uid)
                 done: rework.Reworked | Refused = await rework.rework(self.reopen, socket.chip, order, _look_around)
             except Refused as refused:
                 done = refused
@@ -158,7 +157,8 @@ class Line:
             self.tally.add(bench.order.edgehsm_id, outcome)
             say(events.device(bench.order, socket, outcome))
             if outcome.finish.result is Result.PASS:
-                self._good.setdefault(bench.order.auth_id, []).append(outcome.uid)
+                self._good[bench.order.auth_id] = outcome.uid
+                self._where[outcome.uid] = socket.plan.name
             if outcome.finish.result is not Result.HELD:
                 return outcome.finish.result.value
 
@@ -174,8 +174,8 @@ class Line:
 
     def _last_good(self, auth_id: bytes) -> bytes:
         """The uid of the last unit that passed, in this run or before it. Raises Refused DEVICE_UNKNOWN."""
-        if self._good.get(auth_id):
-            return self._good[auth_id][-1]
+        if auth_id in self._good:
+            return self._good[auth_id]
         for entry in self.journal.entries():
             if entry.auth_id == auth_id and entry.result == Result.PASS:
                 return entry.uid

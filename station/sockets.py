@@ -1,13 +1,13 @@
 """The sockets of a station: where units are put, one at a time, and which is free.
 
 A pooled socket takes new units as long as there are any; the handler (an operator, a robot, here the virtual pool)
-places them. A single socket holds one unit and is done with it.
+places them. A single socket holds one unit and is done with it; it is used where it is named, or nothing else is there.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -76,28 +76,51 @@ class Sockets:
         for each in self.all:
             each.close()
 
+    def fit(self, soc: str, names: frozenset[str] = frozenset()) -> list[Socket]:
+        """Sockets for this chip family that still have units: those named, or else the pooled ones, or else all."""
+        usable = [each for each in self.all if each.plan.soc == soc and not each.used_up]
+        if names:
+            return [each for each in usable if each.plan.name in names]
+        return [each for each in usable if each.plan.pool] or usable
+
     @asynccontextmanager
     async def one(self, soc: str, names: frozenset[str] = frozenset()) -> AsyncIterator[Socket]:
-        """A free socket for this chip family, single ones first; waits for one. Raises Refused PREFLIGHT_FAILED."""
-        socket = await self._take(soc, names)
+        """A free one of `fit`; waits for one. Raises Refused PREFLIGHT_FAILED where there is none."""
+        socket = await self._take(lambda: self.fit(soc, names))
         try:
             yield socket
         finally:
-            socket.release()
-            async with self._freed:
-                self._freed.notify_all()
+            await self._free(socket)
 
-    async def _take(self, soc: str, names: frozenset[str]) -> Socket:
+    @asynccontextmanager
+    async def holding(self, uid: bytes, soc: str, name: str) -> AsyncIterator[Socket]:
+        """The socket of that name with this unit on it; without a name, the first whose handler has it."""
+        for candidate in [each for each in self.all if each.plan.soc == soc and name in ("", each.plan.name)]:
+            socket = await self._take(lambda: [candidate])  # noqa: B023  # awaited before the loop goes on
+            try:
+                await socket.recall(uid)
+                if (await socket.chip.identify()).uid == uid:
+                    yield socket
+                    return
+            except Refused as refused:
+                if refused.where != "recall":
+                    raise
+            finally:
+                await self._free(socket)
+        raise Refused(Reason.REASON_DEVICE_UNKNOWN, "no socket here has this unit", uid.hex())
+
+    async def _take(self, candidates: Callable[[], list[Socket]]) -> Socket:
         async with self._freed:
             while True:
-                fit = [
-                    each for each in self.all if each.plan.soc == soc and not (names and each.plan.name not in names)
-                ]
-                usable = [each for each in fit if not each.used_up]
+                usable = candidates()
                 if not usable:
-                    raise Refused(Reason.REASON_PREFLIGHT_FAILED, "no socket for this chip has a unit left", soc)
+                    raise Refused(Reason.REASON_PREFLIGHT_FAILED, "no socket for this chip has a unit left", "sockets")
                 if free := [each for each in usable if not each.in_use]:
-                    chosen = min(free, key=lambda each: each.plan.pool)
-                    chosen.in_use = True
-                    return chosen
+                    free[0].in_use = True
+                    return free[0]
                 await self._freed.wait()
+
+    async def _free(self, socket: Socket) -> None:
+        socket.release()
+        async with self._freed:
+            self._freed.notify_all()
