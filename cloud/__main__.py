@@ -34,7 +34,8 @@ def main() -> int:
     try:
         _run(told, read_config(told.config))
     except (ConfigInvalid, KeysUnusable, SecretUnavailable, WrongRevision, WitnessMissing, Refused, OSError) as failure:
-        print(f"cloud: {failure}", file=sys.stderr)
+        advice = f" ({failure.next_step})" if isinstance(failure, Refused) else ""
+        print(f"cloud: {failure}{advice}", file=sys.stderr)
         return 1
     return 0
 

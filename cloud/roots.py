@@ -9,7 +9,6 @@ from sqlmodel import Session, col, func, select
 
 from cloud.store.governance import TrustRootRow
 from obis.refusal import Refused
-from obis.trust import payload
 from obis.trust.envelope import digest, parse_envelope
 from obis.trust.trust_root import TrustRootView, walk
 from obis.v1.envelope_pb2 import Envelope
@@ -26,15 +25,9 @@ class Roots:
         """The newest version. Raises Refused DEPENDENCY_MISSING before `init-root`."""
         version = session.exec(select(func.max(TrustRootRow.version))).one()
         known = self._newest
-        if known is not None and known.version == version:
-            return known
-        envelopes = self.envelopes(session)
-        if not envelopes:
-            raise Refused(
-                Reason.REASON_DEPENDENCY_MISSING, "there is no trust root yet", "trust root", "run `cloud init-root`"
-            )
-        self._newest = walk(envelopes, digest(envelopes[0].payload))
-        return self._newest
+        if known is None or known.version != version:
+            known = self._newest = walk(self.envelopes(session), fingerprint(session))
+        return known
 
     @staticmethod
     def envelopes(session: Session) -> list[Envelope]:
@@ -64,5 +57,7 @@ def fingerprint(session: Session) -> bytes:
     """SHA-256 of version 1's payload, 32 bytes. Raises Refused DEPENDENCY_MISSING."""
     envelopes = Roots.envelopes(session)
     if not envelopes:
-        raise Refused(Reason.REASON_DEPENDENCY_MISSING, "there is no trust root yet", payload.TRUST_ROOT.text)
+        raise Refused(
+            Reason.REASON_DEPENDENCY_MISSING, "there is no trust root yet", "trust root", "run `cloud init-root`"
+        )
     return digest(envelopes[0].payload)

@@ -35,7 +35,8 @@ def main() -> int:
         config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         _run(told, config, read_secrets([SECRET], told.secrets_fd)[SECRET])
     except (ConfigInvalid, KeysUnusable, SecretUnavailable, TransportKeyUnusable, Refused, OSError) as failure:
-        print(f"vault: {failure}", file=sys.stderr)
+        advice = f" ({failure.next_step})" if isinstance(failure, Refused) else ""
+        print(f"vault: {failure}{advice}", file=sys.stderr)
         return 1
     return 0
 

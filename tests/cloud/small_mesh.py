@@ -498,26 +498,23 @@ class SmallMesh:
         """The EdgeHSM answers the Grant's delivery; the vault certifies; returns the PaiDelivery."""
 
         def answer(session):
-            queued = deliveries.after(session, edge.id, edge.epoch, 0)
+            queued = deliveries.after(session, edge.id, edge.epoch, 0, limit=10_000)
             number = max(each.number for each in queued if each.WhichOneof("content") == "grant")
             result = DeliveryResult(number=number, edgehsm_id=edge.id, epoch=edge.epoch, accepted=True)
             result.pai_request.CopyFrom(edge.pai_request(product_id, grant_digest))
             deliveries.record_result(session, result, now=int(time.time()))
 
         await self.cloud.service.store.write(answer)
-        return await self.queued(edge, "pai")
+        return await self.queued(edge, "pai", lambda delivery: delivery.pai.product_id == product_id)
 
-    async def queued(self, edge, kind, seconds=10):
-        """The newest delivery of a kind, once there is one."""
-        deadline = time.monotonic() + seconds
+    async def queued(self, edge, kind, fits=lambda delivery: True):
+        """The newest delivery of a kind that fits, once there is one."""
+        deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             found = await self.cloud.service.store.read(
-                lambda session: [
-                    each
-                    for each in deliveries.after(session, edge.id, edge.epoch, 0)
-                    if each.WhichOneof("content") == kind
-                ]
+                lambda session: deliveries.after(session, edge.id, edge.epoch, 0, limit=10_000)
             )
+            found = [each for each in found if each.WhichOneof("content") == kind and fits(each)]
             if found:
                 return found[-1]
             await asyncio.sleep(0.05)

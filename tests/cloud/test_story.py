@@ -27,7 +27,9 @@ async def test_a_batch_is_authorized_within_everything_people_signed(mesh, ready
     answer = await oda.batches.CreateBatch(mesh.batch_request(ready.version.version_id, ready.edge, "th-01", 10))
 
     delivery = await mesh.queued(ready.edge, "authorization")
-    order = await mesh.queued(ready.edge, "grant")
+    order = await mesh.queued(
+        ready.edge, "grant", lambda each: sha256(each.grant.grant.payload).digest() == ready.grant_digest
+    )
     rule = view.verify(product.rule, payload.PRODUCT_RULE)
     grant = view.verify(order.grant.grant, payload.GRANT)
     check_grant(rule, grant, [])
