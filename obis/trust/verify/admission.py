@@ -65,9 +65,9 @@ def take_revocation(state: LogState, leaf: LogLeaf, entry: RevocationLeaf) -> No
     state.revocation_sequence = entry.sequence
     state.revoked_auth_ids = {*judged.message.auth_ids, *judged.message.paused_auth_ids}
     state.revoked_grants = set(judged.message.grant_digests)
-    lowered = {each.auth_id: each.quantity for each in judged.message.lowered}
+    state.lowered |= {each.auth_id: each.quantity for each in judged.message.lowered}
     for auth_id, batch in state.batches.items():
-        batch.quantity = min(batch.quantity, lowered.get(auth_id, batch.quantity))
+        batch.quantity = min(batch.quantity, state.lowered.get(auth_id, batch.quantity))
 
 
 def take_grant_admitted(state: LogState, leaf: LogLeaf, entry: GrantAdmittedLeaf) -> None:
@@ -136,9 +136,13 @@ def take_authorization_admitted(state: LogState, leaf: LogLeaf, entry: Authoriza
     if auth.sequence in {batch.auth.sequence for batch in state.batches.values()}:
         raise Refused(Reason.REASON_REPLAYED, "the Authorization's sequence was admitted before")
     grant = governance.grant_of(auth)
+    if auth.auth_id in state.revoked_auth_ids or grant.digest in state.revoked_grants:
+        raise Refused(Reason.REASON_REVOKED, "the Authorization or its Grant was revoked before it was admitted")
     _require_room(state, grant, auth)
     dacs = DacCheck(auth, _pai(state, auth.pai_cert_digest))
-    state.batches[auth.auth_id] = Batch(auth, grant, dacs, auth.quantity)
+    quantity = min(auth.quantity, state.lowered.get(auth.auth_id, auth.quantity))
+    version = governance.versions[auth.version_digest]
+    state.batches[auth.auth_id] = Batch(auth, grant, version, dacs, quantity)
 
 
 def _require_same(auth: Authorization, entry: AuthorizationAdmittedLeaf) -> None:
@@ -162,9 +166,11 @@ def take_authorization_closed(state: LogState, leaf: LogLeaf, entry: Authorizati
     """It used what was issued under it."""
     del leaf
     batch = state.batch(entry.auth_id)
+    if batch.is_closed:
+        raise Refused(Reason.REASON_AUTHORIZATION_CLOSED, "the Authorization was closed before this leaf")
     if entry.used != batch.issued:
         raise Refused(Reason.REASON_BROKEN_CHAIN, f"closed with {entry.used} used, {batch.issued} were issued")
-    batch.is_closed = True
+    batch.close_reason = entry.close_reason
 
 
 def take_grant_closed(state: LogState, leaf: LogLeaf, entry: GrantClosedLeaf) -> None:

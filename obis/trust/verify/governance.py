@@ -30,6 +30,7 @@ from obis.trust.verify.versions import check_version
 from obis.v1.authorization_pb2 import Authorization
 from obis.v1.enrolment_objects_pb2 import EnrolmentApproval
 from obis.v1.grant_pb2 import Grant
+from obis.v1.package_pb2 import VersionManifest
 from obis.v1.reason_pb2 import Reason
 from obis.v1.revocation_pb2 import RevocationList
 from obis.v1.rule_pb2 import ProductRule
@@ -48,6 +49,7 @@ class Governance:
     approvals: dict[EdgeHsm, Judged[EnrolmentApproval]] = field(default_factory=dict)
     authorizations: dict[bytes, Judged[Authorization]] = field(default_factory=dict)
     revocations: dict[int, Judged[RevocationList]] = field(default_factory=dict)
+    versions: dict[bytes, VersionManifest] = field(default_factory=dict)
 
     def grant_of(self, auth: Authorization) -> Judged[Grant]:
         """The Grant an Authorization names. Raises Refused DEPENDENCY_MISSING."""
@@ -118,7 +120,7 @@ def _load_grant(files: Files, entry: Entry, roots: Roots, governance: Governance
         rule = governance.rule_of(grant)
         before = [each for each in governance.grants.values() if each.message.product_id == grant.product_id]
         check_grant(rule, judged, before)
-        check_version(files, grant, rule.message)
+        governance.versions[grant.version_digest] = check_version(files, grant, rule.message)
     governance.grants[judged.digest] = judged
 
 

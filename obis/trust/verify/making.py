@@ -9,8 +9,9 @@ from obis.trust.envelope import verify_single
 from obis.trust.payload import DEVICE_REPORT
 from obis.trust.verify.dacs import Dac
 from obis.trust.verify.state import Batch, Device, LogState, key_of
-from obis.v1.device_objects_pb2 import DebugState, DeviceReport
+from obis.v1.device_objects_pb2 import DebugState, DeviceReport, Lifecycle
 from obis.v1.envelope_pb2 import Envelope, SigScheme
+from obis.v1.grant_pb2 import Grant
 from obis.v1.leaf_pb2 import (
     FirmwareAuthorizedLeaf,
     IssuedLeaf,
@@ -19,6 +20,7 @@ from obis.v1.leaf_pb2 import (
     OutcomeLeaf,
     ReplacedLeaf,
 )
+from obis.v1.package_pb2 import ChipSecurity
 from obis.v1.reason_pb2 import Reason
 from obis.v1.scope_pb2 import DeviceId, EvidenceLevel, Operation, Window
 
@@ -28,7 +30,7 @@ DAY: Final = 86400
 
 def take_issued(state: LogState, leaf: LogLeaf, entry: IssuedLeaf) -> None:
     """One device more: counted without a gap, within every bound, with a DAC that is what was approved."""
-    batch = _open_batch(state, entry.auth_id)
+    batch = state.open_batch(entry.auth_id, to_make=True)
     _require_in(batch.auth.window, leaf.at)
     if entry.count != batch.issued + 1:
         raise Refused(Reason.REASON_SEQUENCE_GAP, f"device {entry.count} of the Authorization after {batch.issued}")
@@ -38,7 +40,7 @@ def take_issued(state: LogState, leaf: LogLeaf, entry: IssuedLeaf) -> None:
         raise Refused(Reason.REASON_ASSURANCE_TOO_LOW, "the element is below what the Grant requires")
     if entry.device.soc != batch.grant.message.soc:
         raise Refused(Reason.REASON_WRONG_PRODUCT_VERSION, "the device is of another chip family than the Grant's")
-    _spend(batch, Operation.OPERATION_ISSUE_DAC, entry.device, leaf.at)
+    spend(batch, Operation.OPERATION_ISSUE_DAC, entry.device, leaf.at)
     if key_of(entry.device) in state.everything.devices:
         raise Refused(Reason.REASON_REPLAYED, "the device was issued before")
     dac = _new_dac(state, batch, entry.dac_der, entry.spki_digest)
@@ -49,13 +51,13 @@ def take_issued(state: LogState, leaf: LogLeaf, entry: IssuedLeaf) -> None:
 
 def take_replaced(state: LogState, leaf: LogLeaf, entry: ReplacedLeaf) -> None:
     """Another DAC for a device that has one; counted for itself, never as a device."""
-    batch = _open_batch(state, entry.auth_id)
+    batch = state.open_batch(entry.auth_id)
     device = state.device(entry.device)
     if entry.count != batch.replaced + 1:
         raise Refused(Reason.REASON_SEQUENCE_GAP, f"replacement {entry.count} after {batch.replaced}")
     if entry.replaced_serial != device.dac_serial:
         raise Refused(Reason.REASON_DEVICE_KEY_CHANGED, "it replaces a DAC the device does not have")
-    _spend(batch, Operation.OPERATION_REPLACE_DAC, entry.device, leaf.at)
+    spend(batch, Operation.OPERATION_REPLACE_DAC, entry.device, leaf.at)
     dac = _new_dac(state, batch, entry.dac_der, entry.spki_digest)
     batch.replaced = entry.count
     device.spki_der, device.dac_serial, device.boundary_nonce = dac.spki_der, dac.serial, entry.boundary_nonce
@@ -79,23 +81,24 @@ def _new_dac(state: LogState, batch: Batch, dac_der: bytes, spki_digest: bytes) 
 def take_key_delivered(state: LogState, leaf: LogLeaf, entry: KeyDeliveredLeaf) -> None:
     """Within its operation's bounds, to a device issued here."""
     state.device(entry.device)
-    _spend(_open_batch(state, entry.auth_id), Operation.OPERATION_DELIVER_KEY, entry.device, leaf.at)
+    spend(state.open_batch(entry.auth_id), Operation.OPERATION_DELIVER_KEY, entry.device, leaf.at)
 
 
 def take_firmware_authorized(state: LogState, leaf: LogLeaf, entry: FirmwareAuthorizedLeaf) -> None:
     """The Grant's image, and no other, for a device issued here."""
-    batch = _open_batch(state, entry.auth_id)
+    batch = state.open_batch(entry.auth_id)
     state.device(entry.device)
     if entry.firmware_digest != batch.grant.message.firmware_digest:
         raise Refused(Reason.REASON_FIRMWARE_NOT_GRANTED, "the image is not the one the Grant names")
-    _spend(batch, Operation.OPERATION_PROGRAM_FIRMWARE, entry.device, leaf.at)
+    spend(batch, Operation.OPERATION_PROGRAM_FIRMWARE, entry.device, leaf.at)
 
 
 def take_outcome(state: LogState, leaf: LogLeaf, entry: OutcomeLeaf) -> None:
     """What became of a device issued here; a PASS carries the evidence its Grant asks for."""
     del leaf
     device = state.device(entry.device)
-    grant = state.batch(entry.auth_id).grant.message
+    batch = state.batch(entry.auth_id)
+    grant = batch.grant.message
     if entry.passed and entry.reason:
         raise Refused(Reason.REASON_OUTCOME_CONFLICT, "a pass with a reason for failing")
     if entry.passed and entry.evidence < grant.minimum_evidence:
@@ -105,7 +108,7 @@ def take_outcome(state: LogState, leaf: LogLeaf, entry: OutcomeLeaf) -> None:
         if report.auth_id != entry.auth_id or report.boundary_nonce != device.boundary_nonce:
             raise Refused(Reason.REASON_REPORT_MISMATCH, "the report is for another Authorization or issue")
         if entry.passed:
-            _require_good(report, grant.firmware_digest)
+            _require_good(report, grant, batch.version.chip_security)
     elif entry.evidence > EvidenceLevel.EVIDENCE_LEVEL_STATION_REPORTED:
         raise Refused(Reason.REASON_EVIDENCE_TOO_LOW, "it claims the chip's evidence and holds no report")
     state.everything.tally.evidence[EvidenceLevel.Name(entry.evidence).removeprefix("EVIDENCE_LEVEL_")] += 1
@@ -121,33 +124,17 @@ def check_report(device: Device, named: DeviceId, envelope: Envelope) -> DeviceR
     return report
 
 
-def _require_good(report: DeviceReport, firmware_digest: bytes) -> None:
-    if report.firmware_digest != firmware_digest:
-        raise Refused(Reason.REASON_REPORT_MISMATCH, "the chip that passed reports other firmware")
-    if report.debug_state != DebugState.DEBUG_STATE_LOCKED:
+def _require_good(report: DeviceReport, grant: Grant, wanted: ChipSecurity) -> None:
+    """A chip that passed is what people approved: image, agent, lifecycle, debug port."""
+    if report.firmware_digest != grant.firmware_digest or report.agent_digest != grant.agent_digest:
+        raise Refused(Reason.REASON_REPORT_MISMATCH, "the chip that passed reports other firmware or another agent")
+    if wanted.debug_locked and report.debug_state != DebugState.DEBUG_STATE_LOCKED:
         raise Refused(Reason.REASON_REPORT_MISMATCH, "the chip that passed reports an open debug port")
+    if wanted.secure_boot and report.lifecycle != Lifecycle.LIFECYCLE_LOCKED:
+        raise Refused(Reason.REASON_REPORT_MISMATCH, "the chip that passed reports that it is not locked")
 
 
-def _open_batch(state: LogState, auth_id: bytes) -> Batch:
-    """An admitted Authorization that is neither closed nor revoked at this leaf."""
-    batch = state.batch(auth_id)
-    if batch.is_closed:
-        raise Refused(Reason.REASON_AUTHORIZATION_CLOSED, "the Authorization was closed before this leaf")
-    if auth_id in state.revoked_auth_ids or batch.grant.digest in state.revoked_grants:
-        raise Refused(Reason.REASON_REVOKED, "the Authorization or its Grant was revoked before this leaf")
-    return batch
-
-
-def spend(state: LogState, auth_id: bytes, operation: Operation.ValueType, device: DeviceId, at: int) -> Batch:
-    """Count one operation under an Authorization that is not revoked. Raises Refused at any bound."""
-    batch = state.batch(auth_id)
-    if auth_id in state.revoked_auth_ids or batch.grant.digest in state.revoked_grants:
-        raise Refused(Reason.REASON_REVOKED, "the Authorization or its Grant was revoked before this leaf")
-    _spend(batch, operation, device, at)
-    return batch
-
-
-def _spend(batch: Batch, operation: Operation.ValueType, device: DeviceId, at: int) -> None:
+def spend(batch: Batch, operation: Operation.ValueType, device: DeviceId, at: int) -> None:
     """Count one operation against its rule: window, total, device, day."""
     rules = [rule for rule in batch.auth.operations if rule.operation == operation]
     if not rules:

@@ -18,7 +18,8 @@ from obis.v1.scope_pb2 import EvidenceLevel, Operation
 def take_debug_opened(state: LogState, leaf: LogLeaf, entry: DebugOpenedLeaf) -> None:
     """Counted, for a fresh challenge, with no more permissions and no more time than granted."""
     state.device(entry.device)
-    batch = spend(state, entry.auth_id, Operation.OPERATION_REOPEN_DEBUG, entry.device, leaf.at)
+    batch = state.open_batch(entry.auth_id)
+    spend(batch, Operation.OPERATION_REOPEN_DEBUG, entry.device, leaf.at)
     rule = find_operation(batch.grant.message, Operation.OPERATION_REOPEN_DEBUG)
     if entry.permissions & ~rule.debug_permissions:
         raise Refused(Reason.REASON_OPERATION_NOT_GRANTED, "permissions the Grant does not give")
@@ -31,14 +32,19 @@ def take_debug_opened(state: LogState, leaf: LogLeaf, entry: DebugOpenedLeaf) ->
 
 
 def take_debug_closed(state: LogState, leaf: LogLeaf, entry: DebugClosedLeaf) -> None:
-    """Closes the session it opened, on the same device; a report is the chip's and says that the port is locked."""
+    """Closes the session it opened, on the same device; a report is the chip's and says that the port is locked.
+
+    Closing is never counted and never refused for a bound: an open port is worse.
+    """
+    del leaf
     device = state.device(entry.device)
     session = state.sessions.get(entry.session_id)
     if session is None or not session.is_open or session.device != key_of(entry.device):
         raise Refused(Reason.REASON_DEBUG_SESSION_UNKNOWN, "no such session is open on this device")
-    spend(state, session.auth_id, Operation.OPERATION_CLOSE_DEBUG, entry.device, leaf.at)
     if entry.HasField("report"):
         report = check_report(device, entry.device, entry.report)
+        if report.boundary_nonce != entry.session_id:
+            raise Refused(Reason.REASON_REPORT_MISMATCH, "the report is for another session")
         if report.debug_state != DebugState.DEBUG_STATE_LOCKED:
             raise Refused(Reason.REASON_REPORT_MISMATCH, "the chip reports that its port is not locked")
     elif entry.evidence > EvidenceLevel.EVIDENCE_LEVEL_STATION_REPORTED:
@@ -48,7 +54,7 @@ def take_debug_closed(state: LogState, leaf: LogLeaf, entry: DebugClosedLeaf) ->
 
 def take_scrapped(state: LogState, leaf: LogLeaf, entry: ScrappedLeaf) -> None:
     """A device that has a DAC is named with it; a scrapped one stays counted."""
-    spend(state, entry.auth_id, Operation.OPERATION_SCRAP, entry.device, leaf.at)
+    spend(state.open_batch(entry.auth_id), Operation.OPERATION_SCRAP, entry.device, leaf.at)
     if not entry.dac_serial and key_of(entry.device) not in state.everything.devices:
         return
     device = state.device(entry.device)
@@ -60,4 +66,4 @@ def take_scrapped(state: LogState, leaf: LogLeaf, entry: ScrappedLeaf) -> None:
 def take_relabelled(state: LogState, leaf: LogLeaf, entry: RelabelledLeaf) -> None:
     """Counted, for a device issued here."""
     state.device(entry.device)
-    spend(state, entry.auth_id, Operation.OPERATION_RELABEL, entry.device, leaf.at)
+    spend(state.open_batch(entry.auth_id), Operation.OPERATION_RELABEL, entry.device, leaf.at)

@@ -15,6 +15,8 @@ from obis.trust.verify.verdict import Tally
 from obis.v1.authorization_pb2 import Authorization
 from obis.v1.enrolment_objects_pb2 import EnrolmentApproval
 from obis.v1.grant_pb2 import Grant
+from obis.v1.leaf_pb2 import CloseReason
+from obis.v1.package_pb2 import VersionManifest
 from obis.v1.reason_pb2 import Reason
 from obis.v1.scope_pb2 import DeviceId, Operation
 
@@ -42,15 +44,25 @@ class Batch:
 
     auth: Authorization
     grant: Judged[Grant]
+    version: VersionManifest
     dacs: DacCheck
     quantity: int
     issued: int = 0
     replaced: int = 0
-    is_closed: bool = False
-    is_revoked: bool = False
+    close_reason: CloseReason.ValueType = CloseReason.CLOSE_REASON_UNSPECIFIED
     spent: Counter[Operation.ValueType] = field(default_factory=Counter)
     spent_by_device: Counter[tuple[Operation.ValueType, DeviceKey]] = field(default_factory=Counter)
     spent_by_day: Counter[tuple[Operation.ValueType, int]] = field(default_factory=Counter)
+
+    @property
+    def is_closed(self) -> bool:
+        """Nothing more is made under it."""
+        return self.close_reason != CloseReason.CLOSE_REASON_UNSPECIFIED
+
+    @property
+    def is_stopped(self) -> bool:
+        """Nothing more is done under it: somebody stopped it. One whose window ended still covers rework."""
+        return self.is_closed and self.close_reason != CloseReason.CLOSE_REASON_WINDOW_ENDED
 
     @property
     def committed(self) -> int:
@@ -103,12 +115,22 @@ class LogState:
     sessions: dict[bytes, DebugSession] = field(default_factory=dict)
     revoked_auth_ids: set[bytes] = field(default_factory=set)
     revoked_grants: set[bytes] = field(default_factory=set)
+    lowered: dict[bytes, int] = field(default_factory=dict)
 
     def batch(self, auth_id: bytes) -> Batch:
         """An admitted Authorization. Raises Refused AUTHORIZATION_UNKNOWN."""
         if auth_id not in self.batches:
             raise Refused(Reason.REASON_AUTHORIZATION_UNKNOWN, "no leaf before this one admits the Authorization")
         return self.batches[auth_id]
+
+    def open_batch(self, auth_id: bytes, *, to_make: bool = False) -> Batch:
+        """One that is neither stopped nor revoked at this leaf, and not closed where something is made under it."""
+        batch = self.batch(auth_id)
+        if batch.is_stopped or (to_make and batch.is_closed):
+            raise Refused(Reason.REASON_AUTHORIZATION_CLOSED, "the Authorization was closed before this leaf")
+        if auth_id in self.revoked_auth_ids or batch.grant.digest in self.revoked_grants:
+            raise Refused(Reason.REASON_REVOKED, "the Authorization or its Grant was revoked before this leaf")
+        return batch
 
     def device(self, device: DeviceId) -> Device:
         """A device that was issued in this log. Raises Refused DEVICE_UNKNOWN."""

@@ -17,7 +17,7 @@ from obis.trust.payload import AUTHORIZATION
 from obis.trust.signature import P256_ORDER
 from obis.trust.verify import verify_export
 from obis.v1.grant_pb2 import GrantRelease
-from obis.v1.leaf_pb2 import LogLeaf
+from obis.v1.leaf_pb2 import CloseReason, LogLeaf
 from obis.v1.reason_pb2 import Reason
 from obis.v1.revocation_pb2 import LoweredQuantity
 from obis.v1.scope_pb2 import EvidenceLevel
@@ -419,6 +419,11 @@ def reported(leaves, number=0, **changed):
     kind(leaves, "outcome", number).outcome.report.CopyFrom(report)
 
 
+def older_report():
+    device, key, _ = honest().issued[EDGE][1]
+    return honest().report(honest().auths[EDGE], device, key, nonce(1))
+
+
 def first_dac(edge=EDGE, number=0, **changed):
     return honest().dac(edge, p256(f"{edge} {number}"), bytes([number]) * 8, **changed)
 
@@ -608,6 +613,14 @@ LEAVES = {
         at_leaf("debug_closed", lambda leaf: setattr(leaf.debug_closed, "session_id", bytes(16))),
         "DEBUG_SESSION_UNKNOWN",
     ),
+    "an authorization closed twice": (
+        with_leaves(lambda leaves: leaves.append(clone(kind(leaves, "authorization_closed")))),
+        "AUTHORIZATION_CLOSED",
+    ),
+    "a debug close with an older report": (
+        at_leaf("debug_closed", lambda leaf: leaf.debug_closed.report.CopyFrom(older_report())),
+        "REPORT_MISMATCH",
+    ),
     "time that goes back": (at_leaf("issued", lambda leaf: setattr(leaf, "at", BEGIN + 90 * 60), 1), "BROKEN_CHAIN"),
     "a root that is not in the export": (
         with_leaves(lambda leaves: leaves.insert(1, trust_root_leaf(2))),
@@ -669,6 +682,22 @@ def test_a_lowered_quantity_binds_from_the_list_on():
         return leaves
 
     refused("QUANTITY_SPENT", f"{LOG}.leaves leaf", World({"revocation": lowered, f"leaves {EDGE}": between}))
+
+
+def reworked_after_the_close(reason):
+    def edit(leaves):
+        closed = kind(leaves, "authorization_closed")
+        closed.authorization_closed.close_reason = reason
+        moved(leaves, "authorization_closed", "debug_opened")
+
+    return World(with_leaves(edit))
+
+
+def test_rework_outlives_production_but_not_a_stop():
+    world = reworked_after_the_close(CloseReason.CLOSE_REASON_WINDOW_ENDED)
+    assert verify_export(world.files, world.fingerprint).is_confirmed
+    stopped = reworked_after_the_close(CloseReason.CLOSE_REASON_REQUESTED)
+    refused("AUTHORIZATION_CLOSED", f"{LOG}.leaves leaf", stopped)
 
 
 # ---- More than one trust root ----

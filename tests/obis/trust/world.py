@@ -338,7 +338,7 @@ class World:
             "auth_id": auth.auth_id, "device": device, "session_id": b"s" * 16, "challenge_digest": b"c" * 32,
             "permissions": 1, "close_before": BEGIN + 7 * HOUR, "rework_reason": "solder",
         })  # fmt: skip
-        report = self.report(auth, device, key, nonce(1))
+        report = self.report(auth, device, key, b"s" * 16)
         yield self.leaf(6, debug_closed={
             "session_id": b"s" * 16, "device": device, "report": report,
             "evidence": EvidenceLevel.EVIDENCE_LEVEL_CHIP_SIGNED,
