@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -87,7 +88,8 @@ class Stream:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             if not self._superseded.is_set():
-                await self._note(connected=False)
+                with suppress(RuntimeError):  # the store of a cloud that stops may be closed before its last stream
+                    await self._note(connected=False)
 
     async def _next(self, tasks: Sequence[asyncio.Future[Any]]) -> SyncResponse | None:
         """The next answer, or None when a task has ended the stream; raises what it raised."""

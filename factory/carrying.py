@@ -42,15 +42,19 @@ async def together(*works: Coroutine[Any, Any, None]) -> None:
 
 async def for_ever(what: str, session: Callable[[], Awaitable[None]], backoff: Backoff) -> None:
     """Run `session` again and again. It returns after it worked for a while, and raises if it never came that far."""
+    told = ""
 
     def tell(state: RetryCallState) -> None:
-        failure = state.outcome.exception() if state.outcome else None
-        wait = round(state.next_action.sleep, 1) if state.next_action else 0
-        _log.warning("will try again", what=what, why=str(failure), seconds=wait)
+        nonlocal told
+        why = str(state.outcome.exception()) if state.outcome else ""
+        if why != told:  # the same again is said once, however long it lasts
+            _log.warning("will try again", what=what, why=why)
+            told = why
 
     while True:
         trying = backoff.retrying(before_sleep=tell).copy(retry=retry_if_exception_type(FAILURES))
         async for attempt in trying:
             with attempt:
                 await session()
+        told = ""
         await asyncio.sleep(0.5)  # a peer that answers and hangs up at once is no busy loop
