@@ -107,6 +107,13 @@ class Tell:
         return self.reason == Reason.REASON_UNSPECIFIED
 
 
+@dataclass(frozen=True)
+class Repeat:
+    """The outcome step that may have been lost, with the same bytes: EdgeHSM records a unit's end once."""
+
+    outcome: bytes
+
+
 class Result(StrEnum):
     """How a unit ends. HELD: no answer yet; the unit stays, and its journal goes on from there."""
 
@@ -171,6 +178,7 @@ Action = (
     | Lock
     | TakeReport
     | Tell
+    | Repeat
     | Finish
 )
 
@@ -186,7 +194,10 @@ class Mark(IntEnum):
 
 @dataclass(frozen=True)
 class Entry:
-    """What the journal keeps of one unit. Nothing in it is secret: every field stands in the log as well."""
+    """What the journal keeps of one unit. Nothing in it is secret: every field stands in the log as well.
+
+    `outcome` holds the exact OutcomeStep bytes from the moment they are sent.
+    """
 
     uid: bytes
     auth_id: bytes
@@ -196,4 +207,5 @@ class Entry:
     dac_der: bytes = b""
     factory_data_digest: bytes = b""
     labels: int = 0
+    outcome: bytes = b""
     result: str = ""

@@ -13,7 +13,7 @@ from datetime import date
 
 from obis.matter.errors import MatterError
 from obis.refusal import Kind, Refused, kind_of, reason_of
-from obis.v1.provisioning_pb2 import DeviceStep, StepReply
+from obis.v1.provisioning_pb2 import DeviceStep, OutcomeStep, StepReply
 from obis.v1.reason_pb2 import Reason
 from obis.v1.scope_pb2 import DeviceId
 from station import actions as do
@@ -23,7 +23,7 @@ from station.label import Label
 from station.order import Order
 from station.session import Session
 from station.silicon.adapter import SocAdapter
-from station.steps import answer, asked, recorded, told
+from station.steps import answer, asked, outcome, recorded
 from station.stream import AGAIN, ProvisionStream
 from station.unit import Chance
 
@@ -103,7 +103,7 @@ class Run:
 
     def _after(self, action: Action, refused: Refused) -> Action:
         """What a refusal means, by what was being done."""
-        if isinstance(action, do.Ask | do.Tell):
+        if isinstance(action, do.Ask | do.Tell | do.Repeat):
             held = kind_of(refused.reason) in (*AGAIN, Kind.INTERNAL)
             return self.session.held(refused) if held else self.session.refused(refused)
         return self.session.failed(refused)
@@ -111,8 +111,8 @@ class Run:
     def _keep(self) -> None:
         """Journals what changed, before the next action."""
         entry = self.session.entry
-        if entry.mark > do.Mark.SEEN and (entry.mark, entry.labels) != (self._kept.mark, self._kept.labels):
-            self.bench.journal.write(entry)
+        if entry.mark > do.Mark.SEEN and _lasting(entry) != _lasting(self._kept):
+            self.bench.journal.write(entry, durable=entry.mark is not do.Mark.DONE)
             self._kept = entry
 
     async def _perform(self, action: Action) -> Action:  # noqa: C901, PLR0911, PLR0912  # a table: one line an action
@@ -151,7 +151,9 @@ class Run:
             case do.Ask():
                 return await self._ask(action)
             case do.Tell():
-                return await self._tell(action)
+                return await self._tell(outcome(action, self.duration_ms()))
+            case do.Repeat(said):
+                return await self._tell(OutcomeStep.FromString(said))
             case do.Finish():
                 return action
 
@@ -162,9 +164,11 @@ class Run:
             self._lose = False
         return self.session.answered(answer(await self._trip(steps)))
 
-    async def _tell(self, tell: do.Tell) -> Action:
-        steps = told(self.bench.order.auth_id, self._device(), tell, self.duration_ms())
-        return self.session.told(tell, recorded(await self._trip(steps)))
+    async def _tell(self, said: OutcomeStep) -> Action:
+        self.session.telling(said.SerializeToString(deterministic=True))
+        self._keep()
+        steps = [DeviceStep(auth_id=self.bench.order.auth_id, device=self._device(), outcome=said)]
+        return self.session.told(recorded(await self._trip(steps)), passed=said.passed)
 
     async def _trip(self, steps: list[DeviceStep]) -> list[StepReply]:
         self.trips += 1
@@ -173,3 +177,8 @@ class Run:
     def _device(self) -> DeviceId:
         identity = self.session.identity
         return DeviceId(soc=identity.soc, uid=identity.uid) if identity else DeviceId()
+
+
+def _lasting(entry: do.Entry) -> tuple[object, ...]:
+    """What must be on the disk before the next action; the rest follows from chip and EdgeHSM."""
+    return entry.mark, entry.labels, entry.outcome

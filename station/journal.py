@@ -1,7 +1,7 @@
 """The journal: one small file a unit, so that a station that starts again goes on where it stopped.
 
 It holds no passcode, no key and nothing that helps find one (`actions.Entry`). Each change replaces the file in one
-step and is on the disk before the next action begins.
+step; what a unit's way on depends on is on the disk before the next action begins.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ class Journal:
         path = self._path(uid)
         return _read(json.loads(path.read_text())) if path.exists() else None
 
-    def write(self, entry: Entry) -> None:
-        """Durable when it returns."""
+    def write(self, entry: Entry, *, durable: bool = True) -> None:
+        """On the disk when it returns; not so if the loss of it costs nothing (`durable` false)."""
         fresh = self._path(entry.uid).with_suffix(".new")
         written = {name: value.hex() if isinstance(value, bytes) else value for name, value in asdict(entry).items()}
         with fresh.open("w") as file:
             json.dump(written, file)
             file.flush()
-            os.fdatasync(file.fileno())
+            if durable:
+                os.fdatasync(file.fileno())
         fresh.replace(self._path(entry.uid))
 
     def entries(self) -> Iterator[Entry]:
@@ -67,7 +68,7 @@ class Blank(Journal):
         """Nothing for the one uid."""
         return None if uid == self._uid else super().read(uid)
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: Entry, *, durable: bool = True) -> None:
         """Nothing for the one uid."""
         if entry.uid != self._uid:
-            super().write(entry)
+            super().write(entry, durable=durable)

@@ -64,11 +64,16 @@ class Session:
         self.entry = entry or Entry(identity.uid, self.order.auth_id)
         if identity.soc != self.order.soc:
             return self.failed(_refused(Reason.REASON_CHIP_REFUSED, f"the order is for {self.order.soc}"))
-        if self.entry.mark is Mark.DONE and self.entry.auth_id == self.order.auth_id:
-            refused = _refused(Reason.REASON_STATE_CONFLICT, f"the unit ended before: {self.entry.result}")
-            return do.Finish(Result.REFUSED, refused, issue_index=self.entry.issue_index)
         if self.entry.auth_id != self.order.auth_id:
             self.entry = Entry(identity.uid, self.order.auth_id)
+        if self.entry.mark is Mark.DONE and self.entry.result == Result.PASS:
+            refused = _refused(Reason.REASON_STATE_CONFLICT, f"the unit ended before: {self.entry.result}")
+            return do.Finish(Result.REFUSED, refused, issue_index=self.entry.issue_index)
+        if self.entry.mark is Mark.DONE:  # it failed, and is tried again
+            mark = Mark.LABELLED if self.entry.labels else Mark.ISSUED
+            self.entry = replace(self.entry, mark=mark, outcome=b"", result="")
+        if self.entry.outcome:
+            return do.Repeat(self.entry.outcome)
         if identity.lifecycle == Lifecycle.LIFECYCLE_LOCKED and self.entry.mark >= Mark.LABELLED:
             return do.TakeReport(self.entry.boundary_nonce)
         if identity.lifecycle not in (*_WITH_KEY, Lifecycle.LIFECYCLE_BLANK):
@@ -164,9 +169,13 @@ class Session:
             return self.failed(refused)
         return do.Tell(Reason.REASON_UNSPECIFIED, report)
 
-    def told(self, tell: do.Tell, told: do.Told) -> Action:
+    def telling(self, outcome: bytes) -> None:
+        """The exact outcome step that is about to be sent; it is journalled first."""
+        self.entry = replace(self.entry, outcome=outcome)
+
+    def told(self, told: do.Told, *, passed: bool) -> Action:
         """EdgeHSM recorded the outcome."""
-        return self._end(Result.PASS if tell.passed else Result.FAIL, self.why, told)
+        return self._end(Result.PASS if passed else Result.FAIL, self.why, told)
 
     def failed(self, refused: Refused) -> Action:
         """Something went wrong: rule 6."""

@@ -19,10 +19,9 @@ def asked(auth_id: bytes, device: DeviceId, ask: Ask) -> list[DeviceStep]:
     ]
 
 
-def told(auth_id: bytes, device: DeviceId, tell: Tell, duration_ms: int) -> list[DeviceStep]:
+def outcome(tell: Tell, duration_ms: int) -> OutcomeStep:
     """The outcome step."""
-    outcome = OutcomeStep(passed=tell.passed, reason=tell.reason, report=tell.report, duration_ms=duration_ms)
-    return [DeviceStep(auth_id=auth_id, device=device, outcome=outcome)]
+    return OutcomeStep(passed=tell.passed, reason=tell.reason, report=tell.report, duration_ms=duration_ms)
 
 
 def answer(replies: list[StepReply]) -> Answer:
@@ -43,7 +42,7 @@ def answer(replies: list[StepReply]) -> Answer:
 
 
 def recorded(replies: list[StepReply]) -> Told:
-    """The reply to `told`; raises the gate's Refused, or MALFORMED."""
+    """The reply to an outcome step; raises the gate's Refused, or MALFORMED."""
     (reply,) = replies
     if reply.WhichOneof("reply") == "refused":
         raise refusal(reply.refused)

@@ -14,12 +14,14 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from obis.mesh.transport import keep_chain
+from obis.mesh.identity import Identity, Role
+from obis.mesh.transport import TransportKey, keep_chain
 from obis.v1.custody_pb2 import CustodyEnrolStationRequest
 from obis.v1.factory_link_pb2 import WorkOrder
 from obis.v1.rule_pb2 import KeyPurpose, ProductKey
@@ -120,12 +122,22 @@ class Site:
         data = self.folder / "station"
         self._write_config(data, sockets)
         made = json.loads(self._station("keygen"))
-        ticket = self.world.station_ticket(self._key(data), spki_digest=bytes.fromhex(made["spki_digest"]))
-        chain = self.boundary.ask(enrol_station=CustodyEnrolStationRequest(ticket=ticket, csr_der=self._csr(data)))
-        keep_chain(data / "identity" / "chain.pem", list(chain.chain.certificates_der))
+        key = TransportKey.unseal(data / "identity" / "transport.key", PASSPHRASE.encode())
+        assert sha256(key.public_der).hexdigest() == made["spki_digest"]
+        chain = self.enrol(key.public_der, key.request(Identity(Role.STATION, STATION, FACTORY)), STATION)
+        keep_chain(data / "identity" / "chain.pem", chain)
         self._stock(data, orders)
-        self._start_front()
+        self.start_front()
         return StationProcess(self)
+
+    def enrol(self, spki: bytes, csr: bytes, station_id: str) -> list[bytes]:
+        """A site certificate for a station of anybody's make, and the site CA's."""
+        ticket = self.world.station_ticket(
+            Spki(spki), spki_digest=sha256(spki).digest(), station_id=station_id, ticket_id=sha256(spki).digest()[:16]
+        )
+        reply = self.boundary.ask(enrol_station=CustodyEnrolStationRequest(ticket=ticket, csr_der=csr))
+        assert reply.HasField("chain"), reply
+        return list(reply.chain.certificates_der)
 
     def command(self, verb: str) -> list[str]:
         return [sys.executable, "-m", "station", verb, "--config", str(self.folder / "station.toml")]
@@ -147,7 +159,7 @@ class Site:
             self.boundary.connect()
         return self.boundary.leaves(kind)
 
-    def _start_front(self) -> None:
+    def start_front(self) -> None:
         self.boundary.connection.close()
         (self.folder / "front.toml").write_text(
             f'mesh = "mesh.json"\nsocket = "{self.boundary.socket_path}"\nlisten = "{self.front_at}"\n'
@@ -187,27 +199,19 @@ class Site:
             os.close(reading)
         return done.stdout.decode()
 
-    def _key(self, data: Path):
-        from obis.mesh.transport import TransportKey
-
-        class Spki:
-            spki = TransportKey.unseal(data / "identity" / "transport.key", PASSPHRASE.encode()).public_der
-
-        return Spki
-
-    def _csr(self, data: Path) -> bytes:
-        from obis.mesh.identity import Identity, Role
-        from obis.mesh.transport import TransportKey
-
-        key = TransportKey.unseal(data / "identity" / "transport.key", PASSPHRASE.encode())
-        return key.request(Identity(Role.STATION, STATION, FACTORY))
-
     def _stock(self, data: Path, orders) -> None:
         for name in ("orders", "artifacts"):
             (data / name).mkdir(parents=True, exist_ok=True)
         (data / "artifacts" / sha256(IMAGE).hexdigest()).write_bytes(IMAGE)
         for order in orders:
             (data / "orders" / f"{order.auth_id.hex()}.bin").write_bytes(exact(order))
+
+
+@dataclass(frozen=True)
+class Spki:
+    """What a ticket needs of a key."""
+
+    spki: bytes
 
 
 class StationProcess:
