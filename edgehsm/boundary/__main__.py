@@ -21,6 +21,7 @@ from edgehsm.boundary.machine import Machine
 from edgehsm.boundary.server import BoundaryServer
 from edgehsm.boundary.service import Boundary
 from edgehsm.boundary.store import Store, StoreUnusable
+from obis.mesh.journal import configure_log
 from obis.mesh.secret import SecretUnavailable, read_secrets
 
 
@@ -60,6 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         if chosen.verb == "init":
             init(config)
         else:
+            configure_log(f"boundary {config.place.edgehsm_id}")
             serve(config, read_secrets(["element"], chosen.secrets_fd)["element"])
     except (ConfigInvalid, StoreUnusable, ElementError, SecretUnavailable, HardeningFailed) as error:
         print(f"edgehsm.boundary: {error}", file=sys.stderr)

@@ -216,7 +216,7 @@ class World:
     def pai(self, point: bytes, product_code: int = objects.PRODUCT_CODE, paa: Key = PAA) -> bytes:
         subject = Subject("Acme PAI", VendorId(objects.VENDOR_ID), ProductId(product_code))
         profile = PaiProfile(subject=subject, not_before=datetime.fromtimestamp(self.now - 3600, UTC))
-        return build_pai(profile, paa_der=self.paa_der, point=point, serial=_serial(), sign=lambda tbs: paa.sign(tbs))
+        return build_pai(profile, paa_der=self.paa_der, point=point, serial=_serial(), sign=paa.sign)
 
     def authorization(self, delivery: GrantDelivery, pai: PaiDelivery, signer: Key = people.ONLINE, **changed):
         """A batch, as the cloud makes it: Authorization, and the package sealed to this EdgeHSM."""

@@ -15,7 +15,7 @@ from obis.v1.enrolment_objects_pb2 import SiteRole
 from obis.v1.grant_pb2 import Lease, LeaseKind
 from obis.v1.leaf_pb2 import CloseReason
 from obis.v1.reason_pb2 import Reason
-from obis.v1.scope_pb2 import Assurance, Operation, TimeQuality, Window
+from obis.v1.scope_pb2 import Assurance, Operation, TimeQuality
 from tests.obis.trust import objects
 from tests.obis.trust.people import BEGIN
 
@@ -82,8 +82,10 @@ def test_rule_1_an_authorization_that_was_never_admitted_grants_nothing(standing
 
 @pytest.mark.parametrize(
     "revoked",
-    [{"revoked_auth_ids": frozenset({objects.authorization(b"", objects.grant(b"")).auth_id})}]
-    + [{"revoked_grants": frozenset({b"g" * 32})}],
+    [
+        {"revoked_auth_ids": frozenset({objects.authorization(b"", objects.grant(b"")).auth_id})},
+        {"revoked_grants": frozenset({b"g" * 32})},
+    ],
     ids=["authorization", "grant"],
 )
 def test_rule_2_what_is_revoked_grants_nothing(standing, revoked):
