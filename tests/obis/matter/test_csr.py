@@ -60,6 +60,27 @@ def test_nothing_else_of_the_request_counts():
     assert parse_csr(request(name="one")) == parse_csr(request(name="two"))
 
 
+def padded(octets):
+    """A request that asks for a DNS name of so many octets: the length of its parts takes one, two and three octets."""
+    wish = x509.SubjectAlternativeName([x509.DNSName("x" * octets)])
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(wish, critical=False)
+    return builder.sign(pki().dac_key.private, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+@pytest.mark.parametrize("octets", [1, 60, 100, 128, 256, 700])
+def test_a_request_of_any_size_within_the_limit_is_read(octets):
+    assert parse_csr(padded(octets)).point == pki().dac_key.point
+
+
+def test_the_limit_is_1024_octets():
+    least = len(padded(800)) - 800
+    fits, does_not = padded(MAX_CSR_BYTES - least - 3), padded(MAX_CSR_BYTES - least + 4)  # signatures vary by 3 octets
+
+    assert parse_csr(fits)
+    with pytest.raises(MatterError, match="above 1024"):
+        parse_csr(does_not)
+
+
 def compressed(key):
     return key.private.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
 

@@ -51,8 +51,30 @@ def test_there_is_no_field_for_a_private_key_or_a_passcode():
     assert list(LIMITS) == [each.name for each in fields(FactoryData)]
 
 
-def test_tags_are_distinct():
-    assert sorted(limit.tag for limit in LIMITS.values()) == list(range(1, 22))
+def test_tags_and_limits_are_these():
+    assert {name: (limit.tag, limit.low, limit.high) for name, limit in LIMITS.items()} == {
+        "vendor_id": (1, 1, 0xFFF4),
+        "product_id": (2, 1, 0xFFFF),
+        "vendor_name": (3, 1, 32),
+        "product_name": (4, 1, 32),
+        "part_number": (5, 0, 32),
+        "product_url": (6, 0, 256),
+        "product_label": (7, 0, 64),
+        "hardware_version": (8, 0, 0xFFFF),
+        "hardware_version_string": (9, 1, 64),
+        "manufacturing_date": (10, 8, 16),
+        "serial_number": (11, 1, 32),
+        "unique_id": (12, 0, 32),
+        "discriminator": (13, 0, 4095),
+        "spake2p_verifier": (14, 97, 97),
+        "spake2p_salt": (15, 16, 32),
+        "spake2p_iterations": (16, 1000, 100_000),
+        "rotating_id_unique_id": (17, 16, 64),
+        "dac_der": (18, 1, 600),
+        "pai_der": (19, 1, 600),
+        "certification_declaration": (20, 1, 900),
+        "blinding": (21, 32, 32),
+    }
 
 
 def test_the_digest_depends_on_every_octet_of_the_blinding():

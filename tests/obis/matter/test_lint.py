@@ -31,6 +31,7 @@ WITH_NULL = sequence(oid("1.2.840.10045.4.3.2"), b"\x05\x00")
 K1 = ec.generate_private_key(ec.SECP256K1()).public_key()
 COMPRESSED = pki().dac_key.private.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
 EC_P256 = sequence(oid("1.2.840.10045.2.1"), oid("1.2.840.10045.3.1.7"))
+EC_K1 = sequence(oid("1.2.840.10045.2.1"), oid("1.3.132.0.10"))
 UNKNOWN = "1.3.6.1.4.1.37244.99"
 KEY_ID = bytes(20)
 
@@ -99,6 +100,9 @@ BROKEN = [
     ("C09", PAI, {"subject": sequence(vendor(b"FFF1"), product(b"8000 "))}),
     ("C09", DAC, {"subject": named(b"Mvid:FFF1 Mpid:80G0")}),
     ("C09", DAC, {"subject": named(b"Mvid:fff1 Mpid:8000")}),
+    ("C09", PAA, {"subject": sequence(vendor(b"fff1")), "issuer": sequence(vendor(b"fff1"))}),
+    ("C09", DAC, {"subject": sequence(vendor(b"fff1")), "issuer": sequence(vendor(b"fff1"))}),
+    ("C10", DAC, {"spki": sequence(EC_K1, tlv(0x03, b"\0", POINT))}),
     ("C10", DAC, {"spki": K1.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)}),
     ("C10", DAC, {"spki": sequence(EC_P256, tlv(0x03, b"\0", COMPRESSED))}),
     ("C10", DAC, {"spki": sequence(EC_P256, tlv(0x03, b"\0", POINT[:-1] + bytes([POINT[-1] ^ 1])))}),

@@ -65,6 +65,13 @@ def test_every_payload_reads_back(vendor, product, flow, discovery, discriminato
     assert parse_manual_code(said.manual_code).passcode == passcode
 
 
+def test_an_unspecified_vendor_and_product_are_read_and_written():
+    code = payload(vendor_id=0, product_id=0).qr_code
+
+    assert code == "MT:000006DB00KA0648G00"  # the SDK's
+    assert parse_qr_code(code).vendor_id == 0
+
+
 def test_discovery_and_flow_have_the_numbers_of_the_specification():
     assert [each.value for each in Discovery] == [1, 2, 4, 8, 16]
     assert [each.value for each in Flow] == [0, 1, 2]
@@ -121,6 +128,8 @@ BAD_QR = {
     "small letters": payload().qr_code.lower(),
     "cut short": payload().qr_code[:-1],
     "TLV follows": payload().qr_code + "00",
+    "zeros follow": payload().qr_code + "000",
+    "zeros follow, without prefix": payload().qr_code[3:] + "000",
     "another character": payload().qr_code[:-1] + "$",
     "a digit above the base": "MT:" + "." * 19,
     "version 1": packed(version=1),

@@ -182,6 +182,12 @@ def element(octets):
     return der.read(octets, 0, len(octets))
 
 
+@pytest.mark.parametrize(("head", "size"), [("30817f", 127), ("30820080", 128), ("3083000100", 256)])
+def test_lengths_longer_than_needed_are_refused(head, size):
+    with pytest.raises(DerError):
+        der.single(bytes.fromhex(head) + bytes(size), der.SEQUENCE)
+
+
 def test_numbers_and_names_are_read():
     assert der.integer(element(b"\x02\x02\xff\x7f")) == -129
     assert der.named_bits(element(b"\x03\x02\x01\x06")) == 1 << 5 | 1 << 6
