@@ -42,7 +42,7 @@ Effect = Callable[[Session, TrustRootView, Envelope, int], None]
 
 
 def take_effect(session: Session, view: TrustRootView, row: ProposalRow, envelope: Envelope, *, now: int) -> None:
-    """Close the proposal as signed and do what its object says."""
+    """Close the proposal as signed and do what its object says. Raises Refused, also where the trust root has expired."""
     row.state, row.closed_at = ProposalState.PROPOSAL_STATE_SIGNED, now
     session.add(row)
     session.flush()
@@ -64,8 +64,8 @@ def verified_rule(view: TrustRootView, product: ProductRow) -> Verified[ProductR
     return view.verify(Envelope.FromString(product.rule), payload.PRODUCT_RULE)
 
 
-def _rule_signed(session: Session, view: TrustRootView, envelope: Envelope, _now: int) -> None:
-    rule = view.verify(envelope, payload.PRODUCT_RULE)
+def _rule_signed(session: Session, view: TrustRootView, envelope: Envelope, now: int) -> None:
+    rule = view.verify(envelope, payload.PRODUCT_RULE, now=now)
     check_rule(rule)
     product = session.get_one(ProductRow, rule.message.product_id)
     product.rule = envelope.SerializeToString(deterministic=True)
@@ -75,9 +75,11 @@ def _rule_signed(session: Session, view: TrustRootView, envelope: Envelope, _now
 
 
 def _grant_signed(session: Session, view: TrustRootView, envelope: Envelope, now: int) -> None:
-    grant = view.verify(envelope, payload.GRANT)
+    grant = view.verify(envelope, payload.GRANT, now=now)
     product = session.get_one(ProductRow, grant.message.product_id)
     version = session.get_one(VersionRow, grant.message.version_id)
+    if version.state not in (VersionState.VERSION_STATE_SUBMITTED, VersionState.VERSION_STATE_APPROVED):
+        raise Refused(Reason.REASON_STATE_CONFLICT, "the version was rejected meanwhile", "version_id")
     earlier = chain(session, view, product.product_id)
     proposal.require_in_place(grant.message, earlier)
     check_grant(verified_rule(view, product), grant, earlier)
@@ -154,12 +156,12 @@ def _deliver(
         deliveries.enqueue(session, cap.edgehsm_id, cap.epoch, Delivery(grant=content), now=now, subject=grant.digest)
 
 
-def _ticket_signed(_session: Session, view: TrustRootView, envelope: Envelope, _now: int) -> None:
-    view.verify(envelope, payload.ENROL_TICKET)
+def _ticket_signed(_session: Session, view: TrustRootView, envelope: Envelope, now: int) -> None:
+    view.verify(envelope, payload.ENROL_TICKET, now=now)
 
 
-def _approval_signed(session: Session, view: TrustRootView, envelope: Envelope, _now: int) -> None:
-    approval: Verified[EnrolmentApproval] = view.verify(envelope, payload.ENROLMENT_APPROVAL)
+def _approval_signed(session: Session, view: TrustRootView, envelope: Envelope, now: int) -> None:
+    approval: Verified[EnrolmentApproval] = view.verify(envelope, payload.ENROLMENT_APPROVAL, now=now)
     row = session.get_one(EdgeHsmRow, (approval.message.edgehsm_id, approval.message.epoch))
     if row.keys != approval.message.keys.SerializeToString(deterministic=True):
         raise Refused(Reason.REASON_DIGEST_MISMATCH, "the EdgeHSM has shown other keys than these", "keys")

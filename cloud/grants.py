@@ -12,7 +12,7 @@ from secrets import token_bytes
 
 from sqlmodel import Session, col, select
 
-from cloud import certificates, proposal
+from cloud import certificates, proposal, workspace
 from cloud import version as versions
 from cloud.drafting import envelope_of, propose, signatures_of
 from cloud.effects import TYPES, chain, take_effect, verified_rule
@@ -106,6 +106,8 @@ def withdraw_proposal(session: Session, viewer: Viewer, proposal_id: bytes, *, n
         raise Refused(Reason.REASON_STATE_CONFLICT, "the proposal is closed", "proposal_id")
     row.state, row.closed_at = ProposalState.PROPOSAL_STATE_WITHDRAWN, now
     session.add(row)
+    if row.payload_type == payload.PRODUCT_RULE.text:
+        workspace.forget_unsigned(session, row.subject)
     return row
 
 

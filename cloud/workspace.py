@@ -107,6 +107,16 @@ def accept(session: Session, viewer: Viewer, product_id: bytes, *, now: int) -> 
     return _shown_member(member)
 
 
+def forget_unsigned(session: Session, product_id: bytes) -> None:
+    """A product whose rule was withdrawn before anybody could build on it leaves nothing; a live one stays."""
+    row = session.get(ProductRow, product_id)
+    if row is not None and not row.rule:
+        for member in session.exec(select(MembershipRow).where(MembershipRow.product_id == product_id)):
+            session.delete(member)
+        session.flush()
+        session.delete(row)
+
+
 def shown(session: Session, viewer: Viewer, row: ProductRow) -> Product:
     """As the contract shows it, to this viewer."""
     granted, batched, issued = _quantities(session, viewer, row)

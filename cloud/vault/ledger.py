@@ -42,7 +42,7 @@ class Ledger:
     """One writer at a time; safe to call from several threads."""
 
     def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a read waits too: nobody sees an act that is not durable
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             self._db.execute(f"PRAGMA {pragma}").close()
@@ -88,14 +88,16 @@ class Ledger:
 
     def acts(self, from_sequence: int, limit: int) -> list[Envelope]:
         """In order."""
-        rows = self._db.execute(
-            "SELECT envelope FROM acts WHERE sequence >= ? ORDER BY sequence LIMIT ?", (from_sequence, limit)
-        )
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT envelope FROM acts WHERE sequence >= ? ORDER BY sequence LIMIT ?", (from_sequence, limit)
+            ).fetchall()
         return [Envelope.FromString(row[0]) for row in rows]
 
     def version_seen(self) -> int:
         """The highest trust root version an act stood on; 0 before the first."""
-        found: int = self._db.execute("SELECT coalesce(max(version), 0) FROM roots").fetchone()[0]
+        with self._lock:
+            found: int = self._db.execute("SELECT coalesce(max(version), 0) FROM roots").fetchone()[0]
         return found
 
     def see_version(self, version: int) -> None:

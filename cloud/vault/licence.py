@@ -1,7 +1,7 @@
 """What licenses an act of the vault: only what people signed, judged here from the vault's own pinned fingerprint.
 
 A PAI, each step with its own reason:
- 1. the trust root follows from the pin, and is not older than one seen before;
+ 1. the trust root follows from the pin, is not older than one seen before, and has not expired;
  2. the ProductRule has the GRANT quorum and names a PAA of this vault;
  3. the Grant has the GRANT quorum, keeps its own rules and stands on that rule; its window has not ended;
  4. the EnrolmentApproval has the ENROLMENT quorum; the Grant gives that EdgeHSM, factory and epoch a share; the
@@ -72,22 +72,24 @@ def judge_pai(
 ) -> PaiLicence:
     """Steps 1 to 6. Raises Refused. That the rule's PAA is held is for whoever holds them."""
     view = judge_roots(pin, trust_roots)
-    good_rule = view.verify(rule, payload.PRODUCT_RULE)
+    good_rule = view.verify(rule, payload.PRODUCT_RULE, now=now)
     check_rule(good_rule)
-    good_grant = view.verify(grant, payload.GRANT)
+    good_grant = view.verify(grant, payload.GRANT, now=now)
     check_grant(good_rule, good_grant)
     if now >= good_grant.message.window.ends_at:
         raise Refused(Reason.REASON_WINDOW_CLOSED, "the Grant's window has ended", "grant.window")
-    good_approval = view.verify(approval, payload.ENROLMENT_APPROVAL)
+    good_approval = view.verify(approval, payload.ENROLMENT_APPROVAL, now=now)
     _require_share(good_grant.message, good_approval.message)
     request = _request(good_approval.message, good_grant, pai_request)
     return PaiLicence(view, good_rule, good_grant, good_approval, request, read_key(request.pai_csr_der, "pai_csr_der"))
 
 
-def judge_site(pin: Pin, trust_roots: Sequence[Envelope], approval: Envelope, site_ca_csr_der: bytes) -> SiteLicence:
+def judge_site(
+    pin: Pin, trust_roots: Sequence[Envelope], approval: Envelope, site_ca_csr_der: bytes, *, now: int
+) -> SiteLicence:
     """Raises Refused."""
     view = judge_roots(pin, trust_roots)
-    good = view.verify(approval, payload.ENROLMENT_APPROVAL)
+    good = view.verify(approval, payload.ENROLMENT_APPROVAL, now=now)
     view.site(good.message.factory_id)
     key = read_key(site_ca_csr_der, "site_ca_csr_der")
     if key.spki_der != good.message.keys.site_ca_spki_der:

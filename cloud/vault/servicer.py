@@ -63,5 +63,6 @@ class VaultServicer(vault_pb2_grpc.VaultServicer):
         return self._issuer.certify_pai(licence, now=now)
 
     def _site(self, request: vault_pb2.CertifySiteCaRequest) -> Kept:
-        licence = judge_site(self._pin(), request.trust_roots, request.approval, request.site_ca_csr_der)
-        return self._issuer.certify_site(licence, now=self._now())
+        now = self._now()
+        licence = judge_site(self._pin(), request.trust_roots, request.approval, request.site_ca_csr_der, now=now)
+        return self._issuer.certify_site(licence, now=now)
