@@ -46,21 +46,33 @@ async def begin(stage: Stage) -> tuple[Mesh, Keys]:
 
 
 async def _load_root(stage: Stage, cloud: Path, vault: Path) -> None:
-    root = str(stage.folder / "root.bin")
-    await asyncio.gather(
-        _init_root(stage, "cloud", cloud, root, _cloud_secret(stage)),
-        _init_root(stage, "cloud.vault", vault, root, _vault_secret(stage)),
-    )
-    vault_server = python("vault", "cloud.vault", "serve", "--config", str(vault), secrets=_vault_secret(stage))
-    cloud_server = python("cloud", "cloud", "serve", "--config", str(cloud), secrets=_cloud_secret(stage))
-    stage.processes.start(vault_server)
-    stage.processes.start(cloud_server)
+    """The cloud begins to serve while the vault is certified and follows."""
+    await asyncio.gather(_begin_cloud(stage, cloud), _begin_vault(stage, cloud, vault))
+
+
+async def _begin_cloud(stage: Stage, config: Path) -> None:
+    secret = _cloud_secret(stage)
+    await _init_root(stage, "cloud", config, secret)
+    stage.processes.start(python("cloud", "cloud", "serve", "--config", str(config), secrets=secret))
     await stage.processes.listening("cloud", stage.ports["cloud"])
     await stage.processes.listening("cloud", stage.ports["cloud-enrolment"])
 
 
-async def _init_root(stage: Stage, room: str, config: Path, root: str, secret: dict[str, str]) -> None:
-    name = f"{room}-init-root"
+async def _begin_vault(stage: Stage, cloud: Path, config: Path) -> None:
+    secret, told = _vault_secret(stage), ("--config", str(config))
+    chain, csr = stage.folder / "vault" / "chain.pem", stage.folder / "vault" / "data" / "vault.csr"
+    certify = ("cloud", "certify-vault", "--config", str(cloud), "--csr", str(csr), "--out", str(chain))
+    await asyncio.gather(
+        stage.processes.run(python("certify-vault", *certify, secrets=_cloud_secret(stage))),
+        _init_root(stage, "cloud.vault", config, secret),
+    )
+    install = ("cloud.vault", "install-cert", *told, "--chain", str(chain))
+    await stage.processes.run(python("vault-install", *install, secrets=secret))
+    stage.processes.start(python("vault", "cloud.vault", "serve", *told, secrets=secret))
+
+
+async def _init_root(stage: Stage, room: str, config: Path, secret: dict[str, str]) -> None:
+    name, root = f"{room}-init-root", str(stage.folder / "root.bin")
     await stage.processes.run(python(name, room, "init-root", "--config", str(config), "--root", root, secrets=secret))
 
 

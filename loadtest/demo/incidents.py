@@ -54,6 +54,7 @@ async def cut_the_link(
 ) -> None:
     """The link goes away in mid-batch; the line goes on; it comes back; everything drains."""
     wanted = stage.board.factory(floor.factory.id).wanted
+    await asyncio.gather(*(floor.order(each.auth_id).wait() for each in floor.goods))
     await floor.reached(int(wanted * CUT_AT)).wait()
     link.cut()
     began, made = time.monotonic(), len(floor.made)

@@ -2,16 +2,19 @@
 
 1. Secrets go by an inherited pipe as one JSON object; a process gets its own and no other's.
 2. What a process says goes to logs/<name>.log.
-3. Each has a process group of its own and dies with the runner, however the runner ends (PR_SET_PDEATHSIG).
+3. Each has a process group of its own and, where `setpriv` is there (Debian has it), dies with the runner however
+the runner ends.
 4. `stop_all` ends everything: SIGTERM, three seconds, SIGKILL.
+
+Nothing runs between fork and exec, so that Python uses vfork: a fork would copy gRPC's threads half.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,8 +29,8 @@ from loadtest.demo.failure import DemoFailed
 GRACE_SECONDS: Final = 3.0
 LOOK_EVERY: Final = 0.05
 TAIL_LINES: Final = 8
-_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_SETPRIV = shutil.which("setpriv")
+_DIES_WITH_US: Final = (_SETPRIV, "--pdeathsig", "KILL") if _SETPRIV else ()
 KEPT_ENVIRONMENT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV")
 
 
@@ -168,14 +171,13 @@ def _spawn(command: Command, *, stdin: int, stdout: int | IO[bytes], stderr: IO[
         os.write(write, json.dumps(command.secrets).encode())
         secrets = _placed(command.arguments, ("--secrets-fd", str(read))) if command.secrets else command.arguments
         return subprocess.Popen(
-            [sys.executable, *secrets],
+            [*_DIES_WITH_US, sys.executable, *secrets],
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
             env=_environment(command),
             pass_fds=(read,) if command.secrets else (),
             process_group=0,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 (it calls nothing that could hold a lock)
         )
     finally:
         os.close(read)
@@ -191,11 +193,6 @@ def _placed(arguments: Sequence[str], option: tuple[str, str]) -> tuple[str, ...
 def _environment(command: Command) -> dict[str, str]:
     kept = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
     return kept | {"PYTHONUNBUFFERED": "1"} | command.environment
-
-
-def _die_with_parent() -> None:
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 async def _accepts(address: str) -> bool:

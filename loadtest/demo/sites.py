@@ -30,7 +30,7 @@ from obis.cli.profile import Mesh
 from obis.cli.station_ticket import make_station_ticket
 from obis.v1.enrolment_objects_pb2 import TicketSubject
 from obis.v1.envelope_pb2 import Envelope
-from obis.v1.factories_pb2 import ProposeApprovalRequest, ProposeTicketRequest
+from obis.v1.factories_pb2 import ListFactoriesRequest, ProposeApprovalRequest, ProposeTicketRequest
 
 TICKET_SECONDS: Final = 3600
 EPOCH: Final = 1
@@ -84,7 +84,19 @@ async def show_keys(stage: Stage, crew: Crew, mesh_file: Path, factory: Factory,
         key_fingerprint=await _shown_fingerprint(stage, factory),
         outage_budget_seconds=stage.plan.terms.outage_days * 86400,
     )
+    await _until_known(crew, factory)
     await crew.oem.factories.ProposeApproval(asked, timeout=30)
+
+
+async def _until_known(crew: Crew, factory: Factory) -> None:
+    """The appliance shows its fingerprint first; its request reaches the cloud a moment later."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        answer = await crew.oem.factories.ListFactories(ListFactoriesRequest(), timeout=30)
+        if any(hsm.edgehsm_id == factory.edgehsm for site in answer.factories for hsm in site.edgehsms):
+            return
+        await asyncio.sleep(0.2)
+    raise DemoFailed(f"the request of {factory.edgehsm} did not reach the cloud", f"logs/{factory.id}-front-enrol.log")
 
 
 async def open_site(stage: Stage, keys: Keys, floor: Floor) -> None:
