@@ -40,7 +40,8 @@ class Sockets:
     def __init__(self, soc: str, uid_bytes: int, slots: int, shelf: Shelf, *, pool: bool, faults: bool) -> None:
         self._soc, self._uid_bytes, self._shelf = soc, uid_bytes, shelf
         self._pool, self._allow_faults = pool, faults
-        self._slots = [Slot(shelf.first() or self._new()) for _ in range(slots)]
+        before = None if pool or slots > 1 else shelf.first()
+        self._slots = [Slot(before or self._new()) for _ in range(slots)]
 
     def _new(self) -> Chip:
         chip = Chip(self._soc, secrets.token_bytes(self._uid_bytes))
@@ -81,7 +82,10 @@ class Sockets:
         return Chip(self._soc, uid) if uid else self._new()  # a clone is on no shelf
 
     def _recalled(self, uid: bytes) -> Chip:
-        unit = self._shelf.get(uid)
+        try:
+            unit = self._shelf.get(uid)
+        except PermissionError:
+            raise No(Status.SIGNATURE_INVALID) from None
         if unit is None:
             raise No(Status.NO_UNIT)
         return unit

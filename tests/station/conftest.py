@@ -75,7 +75,7 @@ async def chips(chip_pools):
 
 
 @pytest.fixture
-async def chip_process(tmp_path):
+def chip_process(tmp_path):
     """A process with chosen options; `chip_process(soc, *options)`."""
     running = []
 
