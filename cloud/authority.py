@@ -171,7 +171,7 @@ def _take(session: Session, product_id: bytes, candidate: Candidate, edge: EdgeH
         ),
     ]
     if any(each.rowcount != 1 for each in taken):
-        require_room("Grant", Room(candidate.of_share.total, candidate.of_share.total), quantity)
+        require_room("the Grant", Room(candidate.of_share.total, candidate.of_share.total), quantity)
 
 
 def _authorize(

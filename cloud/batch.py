@@ -54,7 +54,7 @@ def choose_grant(candidates: Sequence[Candidate], product: Room, quantity: int, 
         raise Refused(
             Reason.REASON_WRONG_EDGEHSM, "no Grant of this version gives this EdgeHSM and epoch a share", "edgehsm_id"
         )
-    require_room("product", product, quantity)
+    require_room("what is granted of the product", product, quantity)
     refusal: Refused | None = None
     for candidate in candidates:
         try:
@@ -71,7 +71,7 @@ def require_room(what: str, room: Room, quantity: int) -> None:
     if quantity > room.left:
         raise Refused(
             Reason.REASON_QUOTA_EXCEEDED,
-            f"{quantity} devices would pass the {what}'s quantity: {room.figures()}",
+            f"{quantity} devices would pass {what}: {room.figures()}",
             "quantity",
             "ask the OEM for a Grant, or make a smaller batch",
         )
@@ -130,8 +130,8 @@ def authorization(
 
 def _require_pays(candidate: Candidate, quantity: int, window: Window) -> None:
     require_within(window, candidate.grant.window, "the batch's window", "window")
-    require_room("EdgeHSM's share", candidate.of_share, quantity)
-    require_room("Grant", candidate.of_grant, quantity)
+    require_room("this EdgeHSM's share", candidate.of_share, quantity)
+    require_room("the Grant", candidate.of_grant, quantity)
 
 
 def _narrowed(rule: OpRule, quantity: int, window: Window) -> OpRule:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from google.protobuf.message import DecodeError
 
 from obis.refusal import Refused
 from obis.trust import payload
@@ -106,18 +108,22 @@ class Ledger:
 
     def check(self, site_root_spki_der: bytes) -> int:
         """Walk the whole chain of acts; returns how many. Raises Refused BROKEN_CHAIN."""
-        return check_acts(self.acts(1, -1), site_root_spki_der, lambda what: Refused(_BROKEN, what, "acts"))
+        try:
+            acts = self.acts(1, -1)
+        except (sqlite3.Error, DecodeError):
+            raise Refused(_BROKEN, "the acts cannot be read", "acts") from None
+        return check_acts(acts, site_root_spki_der)
 
 
 _BROKEN = Reason.REASON_BROKEN_CHAIN
 
 
-def check_acts(acts: list[Envelope], spki_der: bytes, refusal: Callable[[str], Refused]) -> int:
-    """Signatures, numbers and links of a chain from its beginning; returns its length."""
+def check_acts(acts: list[Envelope], spki_der: bytes) -> int:
+    """Signatures, numbers and links of a chain from its beginning; returns its length. Raises Refused."""
     before = b""
     for number, envelope in enumerate(acts, start=1):
         act = verify_single(envelope, payload.VAULT_ACT, spki_der, SigScheme.SIG_SCHEME_P256)
         if (act.sequence, act.previous_digest) != (number, before):
-            raise refusal(f"act {number} does not follow the one before it")
+            raise Refused(_BROKEN, f"act {number} does not follow the one before it", "acts")
         before = digest(envelope.payload)
     return len(acts)
