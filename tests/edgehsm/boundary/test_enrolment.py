@@ -28,7 +28,8 @@ def begun(tmp_path_factory):
     folder = tmp_path_factory.mktemp("begun")
     make_folder(folder)
     room = Room(folder, World(NOW))
-    room.request = begin(room).enrol_request
+    room.ticket = room.world.ticket()
+    room.request = room.ask(begin_enrolment=BeginEnrolment(ticket=room.ticket)).enrol_request
     return room
 
 
@@ -63,7 +64,7 @@ def test_the_request_is_signed_by_every_key_that_can_sign(begun):
 def test_the_same_ticket_again_gives_the_same_request_across_a_restart(begun):
     begun.restart()
 
-    assert begin(begun).enrol_request == begun.request
+    assert begun.ask(begin_enrolment=BeginEnrolment(ticket=begun.ticket)).enrol_request == begun.request
 
 
 @pytest.mark.parametrize(
