@@ -71,6 +71,7 @@ class Stream:
         self._delivered: dict[tuple[str, int], int] = {}  # by log: the last delivery number sent, or answered before
         self._work: dict[bytes, bool] = {}  # work orders sent, and whether as ended
         self._superseded = asyncio.Event()
+        self._greeted = asyncio.Event()  # what is due is known only after the hello
 
     def supersede(self) -> None:
         """The same factory came again."""
@@ -94,10 +95,12 @@ class Stream:
     async def _next(self, tasks: Sequence[asyncio.Future[Any]]) -> SyncResponse | None:
         """The next answer, or None when a task has ended the stream; raises what it raised."""
         waiting = asyncio.ensure_future(self._out.get())
-        await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        if waiting.done():
-            return waiting.result()
-        waiting.cancel()
+        try:
+            await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                return waiting.result()
+        finally:
+            waiting.cancel()
         for task in tasks:
             if task.done():
                 task.result()
@@ -142,6 +145,7 @@ class Stream:
                 answer = await self._parts.receiver.catch_up(each.edgehsm_id, each.epoch)
                 if answer.HasField("cosignature"):
                     await self._out.put(answer)
+        self._greeted.set()
 
     def _welcome(self, session: Session, told: EdgeHsmCursor) -> list[SyncResponse]:
         """Where one EdgeHSM goes on. One that is not this factory's, or not approved yet, is passed over."""
@@ -179,6 +183,7 @@ class Stream:
 
     async def _push_as_it_comes(self, listener: Listener) -> None:
         beat = 0.0
+        await self._greeted.wait()
         while True:
             for response in await self._parts.store.read(self._due):
                 await self._out.put(response)
