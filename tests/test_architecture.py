@@ -18,6 +18,7 @@ KEY_PLACES = (
     "cloud/vault",  # the PAA and the product keys
     "cloud/keystore",  # the cloud's ONLINE, REVOCATION, BEACON and WITNESS keys
     "station/virtual",  # the chip's
+    "obis/matter/base_point",  # no key of a device: a scalar that follows from the passcode
     "obis/mesh",  # transport keys, able to authorize nothing
     "obis/cli",  # approvers' own
 )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 
 from obis.matter import ids, p256, profile
+from obis.matter.base_point import multiple_of_base
 from obis.matter.errors import MatterError
 from obis.matter.findings import Finding, errors_of
 from obis.matter.lint import lint_pai
@@ -46,7 +47,7 @@ def sample_dac(template: DacTemplate) -> bytes:
 def _sample_values(template: DacTemplate, count: int) -> tuple[bytes, bytes]:
     """A point and a serial number."""
     digest = sha256(b"obis/dac-sample/v1\x00%c" % count + template.pai_der).digest()
-    return p256.multiple_of_base(int.from_bytes(digest) % p256.N), template.serial_prefix + digest[:8]
+    return multiple_of_base(int.from_bytes(digest) % p256.N), template.serial_prefix + digest[:8]
 
 
 def _refuse(findings: list[Finding]) -> None:

@@ -11,6 +11,7 @@ from hashlib import pbkdf2_hmac
 from typing import Final
 
 from obis.matter import p256
+from obis.matter.base_point import multiple_of_base
 from obis.matter.errors import MatterError
 from obis.matter.passcode import is_valid_passcode
 
@@ -33,7 +34,7 @@ def make_verifier(passcode: int, salt: bytes, iterations: int) -> bytes:
     require_parameters(salt, iterations)
     octets = pbkdf2_hmac("sha256", passcode.to_bytes(4, "little"), salt, iterations, 2 * _HALF_BYTES)
     w0, w1 = (int.from_bytes(half) % p256.N for half in (octets[:_HALF_BYTES], octets[_HALF_BYTES:]))
-    return w0.to_bytes(32) + p256.multiple_of_base(w1)
+    return w0.to_bytes(32) + multiple_of_base(w1)
 
 
 def require_parameters(salt: bytes, iterations: int) -> None:
