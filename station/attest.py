@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from hashlib import sha256
 
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from obis.matter.certificate import read_certificate
 from obis.matter.csr import PublicKey, parse_csr
 from obis.matter.errors import MatterError
 from obis.matter.findings import errors_of
-from obis.matter.lint_chain import lint_chain
+from obis.matter.lint_chain import lint_issued
 from obis.matter.names import attestation_ids
 from obis.refusal import Refused, reason_of
 from obis.trust.envelope import verify_single
@@ -28,18 +32,29 @@ def requested_key(csr_der: bytes) -> PublicKey:
 
 
 def require_dac(order: Order, dac_der: bytes, key: PublicKey) -> bytes:
-    """The DAC's serial number, if it is one of this order, for this key, under its PAI, and passes the lint.
+    """The DAC's serial number, if it is one of this order, for this key, signed by its PAI, and passes the lint.
 
-    Raises Refused CERTIFICATE_LINT_FAILED.
+    PAI and PAA were judged with the order. Raises Refused CERTIFICATE_LINT_FAILED or SIGNATURE_INVALID.
     """
-    faults = errors_of(lint_chain(order.paa_der, order.pai_der, dac_der))
+    faults = errors_of(lint_issued(order.pai_der, dac_der))
     if faults:
         raise Refused(Reason.REASON_CERTIFICATE_LINT_FAILED, "; ".join(map(str, faults)), "DAC")
+    require_signed_by(order.pai_der, dac_der)
     dac = read_certificate(dac_der)
     named = attestation_ids(dac.subject)
     if dac.point() != key.point or (named.vendor_id, named.product_id) != (order.vendor_id, order.product_code):
         raise Refused(Reason.REASON_CERTIFICATE_LINT_FAILED, "the DAC is for another key or product", "DAC")
     return dac.serial.content
+
+
+def require_signed_by(issuer_der: bytes, child_der: bytes) -> None:
+    """Raises Refused SIGNATURE_INVALID unless the issuer's key signed the child; both have been linted."""
+    issuer, child = read_certificate(issuer_der), read_certificate(child_der)
+    key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), issuer.point())
+    try:
+        key.verify(child.signature, child.tbs.raw, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
+        raise Refused(Reason.REASON_SIGNATURE_INVALID, "its issuer's key did not sign it", "certificate") from None
 
 
 def require_report(report: Envelope, expected: DeviceReport, spki_der: bytes) -> None:

@@ -6,13 +6,14 @@ EdgeHSM does not answer within the patience leaves the unit HELD.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 
 from obis.matter.errors import MatterError
-from obis.refusal import Kind, Refused, kind_of, reason_of
+from obis.refusal import Refused, kind_of, reason_of
 from obis.v1.provisioning_pb2 import DeviceStep, OutcomeStep, StepReply
 from obis.v1.reason_pb2 import Reason
 from obis.v1.scope_pb2 import DeviceId
@@ -93,8 +94,7 @@ class Run:
                 action = self._after(action, refused)
             except MatterError as error:
                 action = self._after(action, Refused(reason_of(error.reason), error.what))
-            self._keep()
-        self._keep()
+            await self._keep()
         return action
 
     def duration_ms(self) -> int:
@@ -104,16 +104,19 @@ class Run:
     def _after(self, action: Action, refused: Refused) -> Action:
         """What a refusal means, by what was being done."""
         if isinstance(action, do.Ask | do.Tell | do.Repeat):
-            held = kind_of(refused.reason) in (*AGAIN, Kind.INTERNAL)
+            held = kind_of(refused.reason) in AGAIN
             return self.session.held(refused) if held else self.session.refused(refused)
         return self.session.failed(refused)
 
-    def _keep(self) -> None:
-        """Journals what changed, before the next action."""
-        entry = self.session.entry
+    async def _keep(self) -> None:
+        """Journals what changed, before the next action; on the disk where the way on depends on it."""
+        entry, journal = self.session.entry, self.bench.journal
         if entry.mark > do.Mark.SEEN and _lasting(entry) != _lasting(self._kept):
-            self.bench.journal.write(entry, durable=entry.mark is not do.Mark.DONE)
             self._kept = entry
+            if entry.mark is do.Mark.LABELLED or (entry.outcome != b"" and entry.mark is not do.Mark.DONE):
+                await asyncio.to_thread(journal.write, entry)
+            else:
+                journal.write(entry, durable=False)
 
     async def _perform(self, action: Action) -> Action:  # noqa: C901, PLR0911, PLR0912  # a table: one line an action
         session, chip, order = self.session, self.chip, self.bench.order
@@ -166,7 +169,7 @@ class Run:
 
     async def _tell(self, said: OutcomeStep) -> Action:
         self.session.telling(said.SerializeToString(deterministic=True))
-        self._keep()
+        await self._keep()
         steps = [DeviceStep(auth_id=self.bench.order.auth_id, device=self._device(), outcome=said)]
         return self.session.told(recorded(await self._trip(steps)), passed=said.passed)
 
@@ -180,5 +183,5 @@ class Run:
 
 
 def _lasting(entry: do.Entry) -> tuple[object, ...]:
-    """What must be on the disk before the next action; the rest follows from chip and EdgeHSM."""
+    """What the journal is for; the rest follows from chip and EdgeHSM."""
     return entry.mark, entry.labels, entry.outcome

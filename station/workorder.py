@@ -44,6 +44,7 @@ from obis.v1.grant_pb2 import Grant
 from obis.v1.package_pb2 import VersionManifest
 from obis.v1.reason_pb2 import Reason
 from obis.v1.rule_pb2 import KeyPurpose, ProductRule
+from station.attest import require_signed_by
 from station.order import Firmware, Order
 
 
@@ -138,16 +139,7 @@ def _check_chain(work: WorkOrder, scope: Scope) -> None:
     faults = errors_of([*lint_paa(paa), *lint_issued(paa, pai, Kind.PAI)])
     if faults:
         raise Refused(Reason.REASON_CERTIFICATE_LINT_FAILED, "; ".join(map(str, faults)), "pai_cert_der")
-    _check_signed_by(paa, pai)
-
-
-def _check_signed_by(issuer_der: bytes, child_der: bytes) -> None:
-    issuer, child = read_certificate(issuer_der), read_certificate(child_der)
-    key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), issuer.point())
-    try:
-        key.verify(child.signature, child.tbs.raw, ec.ECDSA(hashes.SHA256()))
-    except InvalidSignature:
-        raise Refused(Reason.REASON_SIGNATURE_INVALID, "the PAI is not signed by the PAA", "pai_cert_der") from None
+    require_signed_by(paa, pai)
 
 
 def _debug_root(work: WorkOrder, scope: Scope) -> bytes:
