@@ -12,13 +12,13 @@ from typing import Final
 
 from edgehsm.boundary.element import Element, KeyHandle
 from obis.matter import profile
+from obis.matter.base_point import multiple_of_base
 from obis.matter.csr import PublicKey
 from obis.matter.dac import RANDOM_SERIAL_BYTES, DacTemplate
 from obis.matter.dac_check import DUMMY_SIGNATURE
 from obis.matter.errors import MatterError
 from obis.matter.ids import ProductId, VendorId
 from obis.matter.lint_fast import DacLint
-from obis.matter.p256 import multiple_of_base
 from obis.refusal import Refused, reason_of
 from obis.v1.authorization_pb2 import Authorization
 from obis.v1.reason_pb2 import Reason
