@@ -6,12 +6,14 @@ place, durably, before the transaction that names it commits.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
+from typing import BinaryIO
 
 from obis.refusal import Refused
 from obis.v1.reason_pb2 import Reason
@@ -52,7 +54,7 @@ class Artifacts:
         part = self._folder / f"{token_hex(8)}.part"
         with part.open("xb") as file:
             try:
-                yield Receiver(file.fileno(), part, self.path(digest), digest, size)
+                yield Receiver(file, part, self.path(digest), digest, size)
             finally:
                 part.unlink(missing_ok=True)
 
@@ -60,18 +62,19 @@ class Artifacts:
 class Receiver:
     """One file on its way in."""
 
-    def __init__(self, descriptor: int, part: Path, place: Path, digest: bytes, size: int) -> None:
-        self._descriptor, self._part, self._place = descriptor, part, place
+    def __init__(self, file: BinaryIO, part: Path, place: Path, digest: bytes, size: int) -> None:
+        self._file, self._part, self._place = file, part, place
         self._digest, self._size = digest, size
         self._hash, self._received = sha256(), 0
 
     def write(self, chunk: bytes) -> None:
-        """The next bytes. Raises Refused TOO_LARGE beyond the announced size."""
+        """The next bytes. Raises Refused TOO_LARGE beyond the announced size, STORAGE_FULL where there is no room."""
         self._received += len(chunk)
         if self._received > self._size:
             raise Refused(Reason.REASON_TOO_LARGE, f"more than the {self._size} octets announced", "chunk")
         self._hash.update(chunk)
-        os.write(self._descriptor, chunk)
+        with _room_needed():
+            self._file.write(chunk)
 
     def check(self) -> None:
         """Raises Refused MALFORMED or DIGEST_MISMATCH unless all of it came, and as announced."""
@@ -83,10 +86,22 @@ class Receiver:
 
     def keep(self) -> None:
         """Put the checked file in its place, durably."""
-        os.fsync(self._descriptor)
+        with _room_needed():
+            self._file.flush()
+            os.fsync(self._file.fileno())
         self._part.replace(self._place)
         folder = os.open(self._place.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+@contextmanager
+def _room_needed() -> Iterator[None]:
+    try:
+        yield
+    except OSError as failure:
+        if failure.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise Refused(Reason.REASON_STORAGE_FULL, "the cloud has no room for this image", "chunk") from failure

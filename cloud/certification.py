@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -41,7 +41,8 @@ from obis.v1.reason_pb2 import Reason
 
 LOOK_SECONDS: Final = 2.0  # also how long the vault's absence is waited out
 _log = structlog.get_logger("cloud.certification")
-_TRY_AGAIN: Final = (Kind.UNREACHABLE, Kind.EXHAUSTED, Kind.INTERNAL, Kind.UNIDENTIFIED, Kind.NOT_YET)
+_AWAY: Final = frozenset({Kind.UNREACHABLE, Kind.UNIDENTIFIED})
+_TRY_AGAIN: Final = _AWAY | {Kind.EXHAUSTED, Kind.INTERNAL, Kind.NOT_YET}
 
 
 @dataclass(frozen=True)
@@ -62,16 +63,27 @@ class Certification:
                 await listener.wait(LOOK_SECONDS)
 
     async def once(self) -> None:
-        """Every job that waits now."""
+        """Every job that waits now. A job that fails stops no other; a vault that is away stops the round."""
         try:
             if not await self.store.read(_has_site_root):
                 await self._learn()
             for row in await self.store.read(pais.waiting):
-                await self._certify_pai(row)
+                await self._try("pai", f"{row.edgehsm_id}/{row.epoch}", partial(self._certify_pai, row))
             for edge in await self.store.read(_approved):
-                await self._certify_site(edge)
+                await self._try("site-ca", f"{edge.edgehsm_id}/{edge.epoch}", partial(self._certify_site, edge))
         except Refused as refused:
-            _log.warning("vault is not answering", reason=word(refused.reason), what=refused.what)
+            _log.warning("the vault is away", reason=word(refused.reason), what=refused.what)
+
+    async def _try(self, what: str, subject: str, job: Callable[[], Awaitable[None]]) -> None:
+        """Raises Refused where the vault is away; everything else is logged and found again in the next round."""
+        try:
+            await job()
+        except Refused as refused:
+            _log.warning("not certified", what=what, subject=subject, reason=word(refused.reason), why=refused.what)
+            if refused.kind in _AWAY:
+                raise
+        except Exception:  # noqa: BLE001 (one bad row must not end the job for all others; it is logged whole)
+            _log.exception("a job failed", what=what, subject=subject)
 
     async def _learn(self) -> None:
         """What the vault says is public; the site root must be the trust root's."""
@@ -93,8 +105,9 @@ class Certification:
             made = await self.vault.certify_pai(order)
             await self.store.write(lambda session: self._keep_pai(session, row, made.cert_der, made.act))
         except Refused as refused:
-            self._refused(refused, "pai", f"{row.edgehsm_id}/{row.epoch}")
-            await self.store.write(partial(_note_refusal, row=row, reason=word(refused.reason)))
+            if refused.kind not in _TRY_AGAIN:
+                await self.store.write(partial(_note_refusal, row=row, reason=word(refused.reason)))
+            raise
 
     def _keep_pai(self, session: Session, row: PaiRow, cert_der: bytes, act: bytes) -> None:
         found = session.get_one(PaiRow, (row.edgehsm_id, row.epoch, row.product_id))
@@ -108,11 +121,8 @@ class Certification:
 
     async def _certify_site(self, row: EdgeHsmRow) -> None:
         order = await self.store.read(lambda session: _site_order(session, row))
-        try:
-            made = await self.vault.certify_site(order)
-            await self.store.write(lambda session: self._keep_site(session, row, made.cert_der))
-        except Refused as refused:
-            self._refused(refused, "site-ca", f"{row.edgehsm_id}/{row.epoch}")
+        made = await self.vault.certify_site(order)
+        await self.store.write(lambda session: self._keep_site(session, row, made.cert_der))
 
     def _keep_site(self, session: Session, row: EdgeHsmRow, cert_der: bytes) -> None:
         found = session.get_one(EdgeHsmRow, (row.edgehsm_id, row.epoch))
@@ -128,11 +138,6 @@ class Certification:
         found.identity_cert_der = self.ca.issue(session, identity, key, proof="approval", now=self.now())
         found.state = EdgeHsmState.EDGE_HSM_STATE_ENROLLED
         session.add(found)
-
-    def _refused(self, refused: Refused, what: str, subject: str) -> None:
-        _log.warning("not certified", what=what, subject=subject, reason=word(refused.reason), why=refused.what)
-        if refused.kind in _TRY_AGAIN:
-            raise refused
 
 
 def _note_refusal(session: Session, row: PaiRow, reason: str) -> None:

@@ -182,14 +182,14 @@ class SmallMesh:
     callers: dict[str, Caller] = field(default_factory=dict)
     secure_boot: Key = field(default_factory=Key)
     cd_signer: Key = field(default_factory=Key)
+    vault_port: int = 0
 
     # ---- beginning
 
     async def begin(self):
         self.vault_config = VaultConfig(self.folder / "vault", "127.0.0.1:0", (VENDOR,), "Acme")
         self.vault_config.data.mkdir()
-        config = partial(CloudConfig, self.folder / "cloud", f"sqlite:///{self.folder / 'cloud' / 'cloud.db'}")
-        self.config = config("127.0.0.1:0", "127.0.0.1:0", "", "oem", "Acme Home")
+        self.config = self.configured()
         now = int(time.time())
         cloud_public = beginning.init(self.config, SECRET, now=now)
         vault_public = vault_beginning.init(self.vault_config, SECRET, now=now)
@@ -199,8 +199,14 @@ class SmallMesh:
         vault_beginning.init_root(self.vault_config, SECRET, whole(self.root))
         self.install_vault_certificate()
         self.vault_port = await self.start_vault()
-        self.config = config("127.0.0.1:0", "127.0.0.1:0", f"127.0.0.1:{self.vault_port}", "oem", "Acme Home")
+        self.config = self.configured()
         await self.start_cloud()
+
+    def configured(self):
+        """The cloud's configuration, with the vault where it is now."""
+        data, free = self.folder / "cloud", "127.0.0.1:0"
+        vault = f"127.0.0.1:{self.vault_port}"
+        return CloudConfig(data, f"sqlite:///{data / 'cloud.db'}", free, free, vault, "oem", "Acme Home")
 
     def signed_root(self, cloud_public, vault_public, signers=("ann", "bob"), **changes):
         machine = [(k["role"], k["scheme"], bytes.fromhex(k["spki_der"])) for k in cloud_public["keys"]]
@@ -318,6 +324,13 @@ class SmallMesh:
             enrolment.EnrolPersonRequest(csr_der=key.request(Identity(Role.PERSON, name)), invitation_token=token)
         )
         return self.caller(name, answer.certificate_chain_der, key)
+
+    async def accept_again(self, name):
+        """A person of an ODM, invited once more by the OEM."""
+        invitation = await self.callers["ann"].organisations.InvitePerson(
+            organisations.InvitePersonRequest(organisation_id="odm-a", person_id=name)
+        )
+        return await self.accept_invitation(name, invitation.invitation_token)
 
     async def sign(self, proposal, *names):
         """These persons sign; returns the proposal as it stands after the last."""
