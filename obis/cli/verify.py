@@ -93,28 +93,42 @@ def show(console: Console, verdict: Verdict) -> None:
         console.print(f"[bold yellow]ROOT NOT CONFIRMED[/]  {verdict.mesh_name}")
         console.print("All of it fits together, but only the export says whose it is: compare the")
         console.print("fingerprint below with one from somebody you trust (--fingerprint).")
-    console.print(_facts(verdict))
-    console.print(_products(verdict))
-    console.print(_logs(verdict))
+    for table in (_facts(verdict), _products(verdict), _logs(verdict)):
+        console.print()
+        console.print(table)
     _show_units(console, verdict)
 
 
 def _facts(verdict: Verdict) -> Table:
     table = Table.grid(padding=(0, 2))
-    signed = f"{verdict.rules} rules, {verdict.grants} Grants, {verdict.approvals} approvals, "
-    table.add_row("fingerprint", verdict.fingerprint)
-    table.add_row("trust root", f"version {verdict.root_version}")
-    table.add_row("exported", f"{_time(verdict.exported_at)}, {verdict.files} files")
-    table.add_row("covers", verdict.organisation_id or "every organisation")
-    table.add_row("signed", signed + f"{verdict.authorizations} Authorizations")
+    issued, replaced = verdict.total("issued"), verdict.total("replaced")
+    rows = {
+        "fingerprint": verdict.fingerprint,
+        "trust root": f"version {verdict.root_version}",
+        "exported": f"{_time(verdict.exported_at)}, {_many(verdict.files, 'file')}",
+        "covers": verdict.organisation_id or "every organisation",
+        "signed": _signed(verdict),
+        "certified": f"{_many(verdict.pais, 'PAI')}, {_many(issued + replaced, 'DAC')} ({replaced} replacements)",
+        "devices": f"{issued} issued, {verdict.total('passed')} passed",
+        "refused": _counted(verdict.refusals),
+        "time": _counted(verdict.time_quality),
+        "evidence": _counted(verdict.evidence),
+    }
     if verdict.under_older_roots:
-        table.add_row("", f"{verdict.under_older_roots} of them under an older trust root")
-    table.add_row("certified", f"{verdict.pais} PAIs, {verdict.total('issued') + verdict.total('replaced')} DACs")
-    table.add_row("devices", f"{verdict.total('issued')} issued, {verdict.total('passed')} passed")
-    table.add_row("refused", _counted(verdict.refusals))
-    table.add_row("time", _counted(verdict.time_quality))
-    table.add_row("evidence", _counted(verdict.evidence))
+        rows["older roots"] = f"{_many(verdict.under_older_roots, 'object')} signed by keys that have left since"
+    for name, value in rows.items():
+        table.add_row(name, value)
     return table
+
+
+def _signed(verdict: Verdict) -> str:
+    counts = {"rule": verdict.rules, "Grant": verdict.grants, "approval": verdict.approvals}
+    counts["Authorization"] = verdict.authorizations
+    return ", ".join(_many(count, name) for name, count in counts.items())
+
+
+def _many(count: int, name: str) -> str:
+    return f"{count} {name}" if count == 1 else f"{count} {name}s"
 
 
 def _counted(counts: dict[str, int]) -> str:
@@ -144,8 +158,10 @@ def _logs(verdict: Verdict) -> Table:
 
 def _show_units(console: Console, verdict: Verdict) -> None:
     units = [*verdict.failed_units, *verdict.abandoned_units]
+    if units:
+        console.print("\nDevices that failed, or of which nobody said what became", style="italic")
     for unit in units[:LISTED_UNITS]:
-        line = f"{unit.soc} {unit.uid}  {unit.edgehsm_id}/{unit.epoch}  {unit.reason}"
+        line = f" {unit.soc} {unit.uid}  {unit.edgehsm_id}/{unit.epoch}  {unit.reason}"
         console.print(line, markup=False, overflow="ellipsis", no_wrap=True)
     if len(units) > LISTED_UNITS:
         console.print(f"and {len(units) - LISTED_UNITS} more that failed or have no outcome (--json lists them)")
