@@ -11,11 +11,13 @@ show                         what this station knows: its name, its orders, its 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
+import resource
 import sys
 from pathlib import Path
 from typing import Any
+
+import uvloop
 
 from obis.mesh.journal import configure_log
 from obis.mesh.secret import SecretUnavailable, read_secrets
@@ -29,10 +31,11 @@ SECRET = "transport"  # noqa: S105  # the secret's name
 def main() -> int:
     """0 done; 1 refused or units that did not pass; 2 used wrongly."""
     told = _arguments()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold passcodes
     configure_log("station", "warning")
     try:
         config = Config.read(told.config)
-        return int(asyncio.run(_VERBS[told.verb](config, told)))
+        return int(uvloop.run(_VERBS[told.verb](config, told)))
     except Refused as refused:
         print(f"{refused}. {refused.next_step}", file=sys.stderr)
         return 1

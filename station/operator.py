@@ -58,9 +58,9 @@ class Screen:
         return Text(f"{self.station}  {self.product}  {links}", style="bold")
 
     def _table(self) -> Table:
-        table = Table(expand=False, width=80)
-        for name, width in (("socket", 8), ("unit", 16), ("result", 8), ("ms", 6), ("why", 30)):
-            table.add_column(name, max_width=width, no_wrap=name != "why")
+        table = Table(width=80)
+        for name, width in (("socket", 10), ("unit", 16), ("result", 7), ("ms", 5), ("why", 26)):
+            table.add_column(name, width=width, no_wrap=name != "why")
         for name, event in sorted(self.rows.items()):
             verdict = Text(event["result"], style=_COLOURS[event["result"]])
             why = f"{event['reason']}: {event['what']}" if event["reason"] else ""

@@ -15,6 +15,8 @@ import resource
 import signal
 from pathlib import Path
 
+import uvloop
+
 from station.silicon.registry import family
 from station.virtual.sealed import SealedShelf, Shelf
 from station.virtual.socket import Sockets
@@ -37,7 +39,7 @@ def main() -> None:
     shelf = _shelf(chosen.state, chosen.secrets_fd)
     uid_bytes = family(chosen.soc).capabilities.uid_bytes
     sockets = Sockets(chosen.soc, uid_bytes, chosen.slots, shelf, pool=chosen.pool, faults=chosen.faults)
-    asyncio.run(_serve(chosen.listen, sockets))
+    uvloop.run(_serve(chosen.listen, sockets))
 
 
 def _close_to_others() -> None:
