@@ -32,6 +32,8 @@ from obis.v1.scope_pb2 import TimeQuality
 CLOCK: Final = "clock"  # name of the mark in the store's state
 REFUSALS_A_MINUTE: Final = 10  # leaves of one reason
 
+_ISSUE_DAC: Final = int(ActKind.ISSUE_DAC)
+
 draw = secrets.token_bytes
 
 
@@ -111,17 +113,17 @@ class Book:
         """Count what the gate admitted and the leaf at `index` records."""
         permit.redeem()
         ask, standing = permit.ask, permit.standing
-        act = Act(index, kind, standing.authorization.sequence, ask.device, ask.spki_digest, day_of(self.now), passed=0)
+        act = Act(index, kind, standing.sequence, ask.device, ask.spki_digest, day_of(self.now), 0)
         self._fold(act, standing)
 
     def note_outcome(self, standing: Standing, device: DeviceKey, index: int, *, passed: bool) -> None:
         """An outcome counts nothing, so it needs no permit; it ends the unit's firmware step."""
-        act = Act(index, ActKind.OUTCOME, standing.authorization.sequence, device, b"", day_of(self.now), int(passed))
+        act = Act(index, ActKind.OUTCOME, standing.sequence, device, b"", day_of(self.now), int(passed))
         self._fold(act, standing)
 
     def note_debug(self, standing: Standing, device: DeviceKey, index: int, leaf: LogLeaf) -> None:
         """A closed session counts nothing either."""
-        act = Act(index, ActKind.CLOSE_DEBUG, standing.authorization.sequence, device, b"", day_of(self.now), 0)
+        act = Act(index, ActKind.CLOSE_DEBUG, standing.sequence, device, b"", day_of(self.now), 0)
         self._fold(act, standing)
         self.sessions.fold(index, leaf)
 
@@ -136,12 +138,12 @@ class Book:
             LogLeaf(authorization_closed=AuthorizationClosedLeaf(auth_id=auth_id, used=standing.used, close_reason=why))
         )
         standing.closed = why
-        self.changes.accounts[standing.authorization.sequence] = standing.account()
+        self.changes.accounts[standing.sequence] = standing.account()
 
     def sweep(self) -> None:
         """Close every Authorization whose window has ended; what remains allowed (rework) has windows of its own."""
         for standing in self.ledger.by_sequence.values():
-            if not standing.closed and self.now >= standing.authorization.window.ends_at:
+            if not standing.closed and self.now >= standing.ends_at:
                 self.close(standing, CloseReason.CLOSE_REASON_WINDOW_ENDED)
 
     def station(self, key_digest: bytes) -> Station | None:
@@ -178,5 +180,5 @@ class Book:
     def _fold(self, act: Act, standing: Standing) -> None:
         self.ledger.fold(act)
         self.changes.acts.append(act)
-        if act.kind == ActKind.ISSUE_DAC:
+        if act.kind == _ISSUE_DAC:
             self.changes.accounts[act.sequence] = standing.account()

@@ -26,6 +26,9 @@ REGRESSION_TOLERANCE_SECONDS: Final = 60  # rule 4: an NTP step is not an attack
 MAX_BOOTS_WITHOUT_BEACON: Final = 64  # rule 7
 
 
+_SUSPECT: Final = TimeQuality.TIME_QUALITY_SUSPECT
+
+
 @dataclass(frozen=True, slots=True)
 class Clocks:
     """What the machine says: wall clock and boot-time clock in seconds, and which boot this is."""
@@ -68,7 +71,7 @@ class Reading:
     @property
     def suspect(self) -> bool:
         """Whether time may be much later than `now`."""
-        return self.quality == TimeQuality.TIME_QUALITY_SUSPECT
+        return self.quality == _SUSPECT
 
 
 def read(mark: Mark, clocks: Clocks) -> tuple[Reading, Mark]:

@@ -28,16 +28,18 @@ from typing import Final
 
 from edgehsm.boundary.changes import DeviceKey
 from edgehsm.boundary.clock import Reading
-from edgehsm.boundary.ledger import Ledger, Standing, Tally, day_of
+from edgehsm.boundary.ledger import Allowance, Ledger, Standing, Tally, day_of
 from obis.refusal import Refused
 from obis.v1.enrolment_objects_pb2 import SiteRole
-from obis.v1.grant_pb2 import LeaseKind, OpRule
 from obis.v1.reason_pb2 import Reason
-from obis.v1.scope_pb2 import Assurance, Operation, Window
+from obis.v1.scope_pb2 import Assurance, Operation
 
 START_TOLERANCE_SECONDS: Final = 300  # security.md 5: clocks of cloud and site may differ; the end has no tolerance
 
 _SEAL: Final = object()
+# Looked up once: an enum's attribute costs a microsecond, and these are asked for every device.
+_STATION: Final = SiteRole.SITE_ROLE_STATION
+_ISSUE_DAC: Final = Operation.OPERATION_ISSUE_DAC
 _NOTHING: Final = Tally()
 
 
@@ -98,20 +100,21 @@ def admit(ask: Ask, standing: Standing | None, station: Station | None, scene: S
         raise Refused(Reason.REASON_AUTHORIZATION_UNKNOWN, "no such authorization was admitted here", "gate rule 1")
     require_open(standing, scene)
     require_station(station, standing)
-    rules = standing.rules.get(ask.operation)
-    if rules is None:
+    allowance = standing.allowances.get(ask.operation)
+    if allowance is None:
         raise Refused(Reason.REASON_OPERATION_NOT_GRANTED, "the authorization has no such operation", "gate rule 5")
     _require_element_and_chip(ask, standing, scene)
-    _require_window(ask, standing, rules, scene.reading)
+    _require_window(allowance, scene.reading)
     _require_device(ask, standing, scene.ledger)
-    _require_left(ask, standing, rules, scene)
-    _require_lease(standing, scene)
+    _require_left(ask, standing, allowance, scene)
+    if standing.leased:
+        _require_lease(standing, scene)
     return Permit(_SEAL, standing, ask)
 
 
 def require_open(standing: Standing, scene: Scene) -> None:
     """Rules 2 and 3; a stored answer and an outcome need them too."""
-    if standing.authorization.auth_id in scene.revoked_auth_ids or standing.grant_digest in scene.revoked_grants:
+    if standing.auth_id in scene.revoked_auth_ids or standing.grant_digest in scene.revoked_grants:
         raise Refused(Reason.REASON_REVOKED, "the authorization or its grant is revoked or paused", "gate rule 2")
     if standing.closed and not standing.ended_window:
         raise Refused(Reason.REASON_AUTHORIZATION_CLOSED, "the authorization is closed", "gate rule 3")
@@ -119,46 +122,35 @@ def require_open(standing: Standing, scene: Scene) -> None:
 
 def require_station(station: Station | None, standing: Standing) -> None:
     """Rule 4."""
-    if station is None or station.role != SiteRole.SITE_ROLE_STATION or station.revoked:
+    if station is None or station.role != _STATION or station.revoked:
         raise Refused(Reason.REASON_STATION_NOT_ENROLLED, "the station is not enrolled here", "gate rule 4")
-    if station.product_ids and standing.authorization.product_id not in station.product_ids:
+    if station.product_ids and standing.product_id not in station.product_ids:
         raise Refused(Reason.REASON_STATION_NOT_ENROLLED, "the station's ticket has no such product", "gate rule 4")
 
 
 def _require_element_and_chip(ask: Ask, standing: Standing, scene: Scene) -> None:
     """Rules 6 and 7."""
-    if scene.assurance < standing.grant.required_assurance:
+    if scene.assurance < standing.required_assurance:
         raise Refused(Reason.REASON_ASSURANCE_TOO_LOW, "the grant requires a better element", "gate rule 6")
-    if ask.soc != standing.grant.soc:
+    if ask.soc != standing.soc:
         raise Refused(Reason.REASON_WRONG_PRODUCT_VERSION, "the grant is for another chip family", "gate rule 7")
 
 
-def _require_window(ask: Ask, standing: Standing, rules: tuple[OpRule, OpRule], reading: Reading) -> None:
-    """Rule 8. An operation's window may be longer than the Authorization's: rework has its own."""
-    windows = [rule.window for rule in rules]
-    if ask.operation == Operation.OPERATION_ISSUE_DAC:
-        windows += [standing.authorization.window, standing.grant.window]
-    for window in windows:
-        _require_inside(window, reading.now, Reason.REASON_WINDOW_NOT_OPEN)
-        if reading.suspect:
-            # The estimate is only a lower bound. If the claimed time is inside as well, nothing depends on the doubt.
-            _require_inside(window, max(reading.claimed, reading.now), Reason.REASON_TIME_SUSPECT)
-
-
-def _require_inside(window: Window, now: int, before: Reason.ValueType) -> None:
-    if now >= window.ends_at:
-        doubtful = before == Reason.REASON_TIME_SUSPECT
-        reason = before if doubtful else Reason.REASON_WINDOW_CLOSED
-        raise Refused(reason, "the window has closed" if not doubtful else "time is in doubt", "gate rule 8")
-    if now < window.starts_at - START_TOLERANCE_SECONDS:
-        raise Refused(before, "the window has not opened yet", "gate rule 8")
+def _require_window(allowance: Allowance, reading: Reading) -> None:
+    """Rule 8. The estimate is a lower bound: if the claimed time is inside as well, nothing depends on the doubt."""
+    if reading.now >= allowance.ends_at:
+        raise Refused(Reason.REASON_WINDOW_CLOSED, "the window has closed", "gate rule 8")
+    if reading.now < allowance.starts_at - START_TOLERANCE_SECONDS:
+        raise Refused(Reason.REASON_WINDOW_NOT_OPEN, "the window has not opened yet", "gate rule 8")
+    if reading.suspect and reading.claimed >= allowance.ends_at:
+        raise Refused(Reason.REASON_TIME_SUSPECT, "it may be later than the window", "gate rule 8", "bring a beacon in")
 
 
 def _require_device(ask: Ask, standing: Standing, ledger: Ledger) -> None:
     """Rules 9 to 11."""
     known = ledger.by_device.get(ask.device)
-    if ask.operation != Operation.OPERATION_ISSUE_DAC:
-        if known is None or known.sequence != standing.authorization.sequence:
+    if ask.operation != _ISSUE_DAC:
+        if known is None or known.sequence != standing.sequence:
             raise Refused(
                 Reason.REASON_DEVICE_UNKNOWN, "the device was not made under this authorization", "gate rule 11"
             )
@@ -169,28 +161,25 @@ def _require_device(ask: Ask, standing: Standing, ledger: Ledger) -> None:
         raise Refused(Reason.REASON_KEY_REUSED, "the key is known with another device", "gate rule 10")
 
 
-def _require_left(ask: Ask, standing: Standing, rules: tuple[OpRule, OpRule], scene: Scene) -> None:
+def _require_left(ask: Ask, standing: Standing, allowance: Allowance, scene: Scene) -> None:
     """Rules 12 to 14, each against the Authorization and against the Grant."""
-    if ask.operation == Operation.OPERATION_ISSUE_DAC and standing.used >= standing.quantity:
-        raise Refused(Reason.REASON_QUANTITY_SPENT, "the authorization's quantity is spent", "gate rule 12")
     own = standing.tallies.get(ask.operation, _NOTHING)
+    if ask.operation == _ISSUE_DAC and own.total >= standing.quantity:
+        raise Refused(Reason.REASON_QUANTITY_SPENT, "the authorization's quantity is spent", "gate rule 12")
     over_all = scene.ledger.grant_tallies.get((standing.grant_digest, ask.operation), _NOTHING)
-    today = day_of(scene.reading.now)
-    for rule, tally in zip(rules, (own, over_all), strict=True):
-        if tally.total >= rule.max_total:
+    for bounds, tally in ((allowance.here, own), (allowance.in_grant, over_all)):
+        if tally.total >= bounds.total:
             raise Refused(Reason.REASON_QUANTITY_SPENT, "the operation's total is spent", "gate rule 12")
-        if rule.max_per_device and own.per_device[ask.device] >= rule.max_per_device:
+        if bounds.per_device and own.per_device[ask.device] >= bounds.per_device:
             raise Refused(Reason.REASON_DEVICE_LIMIT_REACHED, "the device's share is spent", "gate rule 13")
-        if rule.max_per_day and tally.on(today) >= rule.max_per_day:
+        if bounds.per_day and tally.on(day_of(scene.reading.now)) >= bounds.per_day:
             raise Refused(Reason.REASON_DAY_LIMIT_REACHED, "the day's share is spent", "gate rule 14")
 
 
 def _require_lease(standing: Standing, scene: Scene) -> None:
     """Rule 15: a cosigned checkpoint renews it; before the first, admission began it."""
     lease = standing.grant.lease
-    if lease.kind != LeaseKind.LEASE_KIND_COSIGNED:
-        return
     since = scene.reading.now - max(scene.cosigned_at, standing.admitted_at)
     unseen = len(scene.ledger.unseen.get(standing.grant_digest, ()))
-    if (lease.max_seconds and since >= lease.max_seconds) or (lease.max_issues and unseen >= lease.max_issues):
+    if since >= lease.max_seconds or unseen >= lease.max_issues:
         raise Refused(Reason.REASON_LEASE_EXPIRED, "the lease ran out", "gate rule 15", "let the log be cosigned")

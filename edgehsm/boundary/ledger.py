@@ -16,10 +16,16 @@ from typing import Final
 
 from edgehsm.boundary.changes import Account, Act, ActKind, AuthId, DeviceKey
 from obis.v1.authorization_pb2 import Authorization
-from obis.v1.grant_pb2 import Grant, OpRule
+from obis.v1.grant_pb2 import Grant, LeaseKind, OpRule
 from obis.v1.leaf_pb2 import CloseReason
+from obis.v1.scope_pb2 import Operation
 
 SECONDS_A_DAY: Final = 86_400
+
+# Looked up once: an enum's attribute costs a microsecond, and these are asked for every device.
+_ISSUE_DAC: Final = int(ActKind.ISSUE_DAC)
+_PROGRAM_FIRMWARE: Final = int(ActKind.PROGRAM_FIRMWARE)
+_OUTCOME: Final = int(ActKind.OUTCOME)
 
 
 @dataclass(slots=True)
@@ -56,24 +62,66 @@ class Tally:
         return self.that_day if day == self.day else 0
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How often an operation may be done under one object; 0 means no bound of its own, but for the total."""
+
+    total: int
+    per_device: int
+    per_day: int
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """One operation of an Authorization: when (within every window that applies), and how often (here, in the Grant)."""
+
+    starts_at: int
+    ends_at: int
+    here: Bounds
+    in_grant: Bounds
+
+
 @dataclass(slots=True)
 class Standing:
-    """One admitted Authorization: what it allows and what was done under it."""
+    """One admitted Authorization: what it allows and what was done under it.
+
+    What the gate asks for each device is taken out of the messages once: reading their fields costs more than deciding.
+    """
 
     authorization: Authorization
     digest: bytes
     grant: Grant
     grant_digest: bytes
     admitted_at: int  # Unix seconds
-    quantity: int  # the Authorization's, or less where a RevocationList lowered it
-    rules: dict[int, tuple[OpRule, OpRule]]  # by Operation: the Authorization's and the Grant's
+    quantity: int = 0  # the Authorization's, or less where a RevocationList lowered it
     closed: int = 0  # CloseReason
     tallies: dict[int, Tally] = field(default_factory=dict)
+    auth_id: bytes = b""
+    sequence: int = 0
+    product_id: bytes = b""
+    soc: str = ""
+    ends_at: int = 0  # of the Authorization's window
+    required_assurance: int = 0
+    leased: bool = False
+    allowances: dict[int, Allowance] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises KeyError for an operation the Grant does not have: `check_authorization` comes first."""
+        authorization, grant = self.authorization, self.grant
+        self.quantity, self.auth_id = authorization.quantity, authorization.auth_id
+        self.sequence, self.product_id = authorization.sequence, authorization.product_id
+        self.ends_at = authorization.window.ends_at
+        self.soc, self.required_assurance = grant.soc, grant.required_assurance
+        self.leased = grant.lease.kind == LeaseKind.LEASE_KIND_COSIGNED
+        granted = {rule.operation: rule for rule in grant.operations}
+        self.allowances = {
+            int(rule.operation): _allowance(self, rule, granted[rule.operation]) for rule in authorization.operations
+        }
 
     @property
     def used(self) -> int:
         """Devices made."""
-        tally = self.tallies.get(ActKind.ISSUE_DAC)
+        tally = self.tallies.get(_ISSUE_DAC)
         return tally.total if tally else 0
 
     @property
@@ -83,7 +131,20 @@ class Standing:
 
     def account(self) -> Account:
         """The row of the store."""
-        return Account(self.authorization.sequence, self.authorization.quantity, self.used, self.closed)
+        return Account(self.sequence, self.authorization.quantity, self.used, self.closed)
+
+
+def _allowance(standing: Standing, rule: OpRule, granted: OpRule) -> Allowance:
+    """An operation's window may be longer than the Authorization's (rework): that one bounds what makes devices."""
+    windows = [rule.window, granted.window]
+    if rule.operation == Operation.OPERATION_ISSUE_DAC:
+        windows += [standing.authorization.window, standing.grant.window]
+    begin, end = max(each.starts_at for each in windows), min(each.ends_at for each in windows)
+    return Allowance(begin, end, _bounds(rule), _bounds(granted))
+
+
+def _bounds(rule: OpRule) -> Bounds:
+    return Bounds(rule.max_total, rule.max_per_device, rule.max_per_day)
 
 
 class Ledger:
@@ -99,8 +160,8 @@ class Ledger:
 
     def stand(self, standing: Standing) -> None:
         """Admit an Authorization whose sequence is the next one."""
-        self.standings[AuthId(standing.authorization.auth_id)] = standing
-        self.by_sequence[standing.authorization.sequence] = standing
+        self.standings[AuthId(standing.auth_id)] = standing
+        self.by_sequence[standing.sequence] = standing
 
     @property
     def last_sequence(self) -> int:
@@ -120,23 +181,23 @@ class Ledger:
         """Take one act into the state; the only way the state of a device changes."""
         standing = self.by_sequence[act.sequence]
         self._fold_device(act)
-        if act.kind == ActKind.OUTCOME:
+        if act.kind == _OUTCOME:
             return
         # A device is issued once and under one Authorization, so its count for ISSUE_DAC need not be kept.
-        per_device = act.kind != ActKind.ISSUE_DAC
+        per_device = act.kind != _ISSUE_DAC
         standing.tallies.setdefault(act.kind, Tally()).count(act, per_device=per_device)
         self.grant_tally(standing.grant_digest, act.kind).count(act, per_device=False)
-        if act.kind == ActKind.ISSUE_DAC and standing.grant.lease.max_seconds + standing.grant.lease.max_issues:
+        if standing.leased and act.kind == _ISSUE_DAC:
             self.unseen.setdefault(standing.grant_digest, []).append(act.log_index)
 
     def _fold_device(self, act: Act) -> None:
         device = DeviceKey(act.device)
-        if act.kind == ActKind.ISSUE_DAC:
+        if act.kind == _ISSUE_DAC:
             self.by_device[device] = Device(act.sequence, act.spki_digest, act.log_index)
             self.by_key[act.spki_digest] = device
-        elif act.kind == ActKind.PROGRAM_FIRMWARE:
+        elif act.kind == _PROGRAM_FIRMWARE:
             self.by_device[device].firmware_index = act.log_index
-        elif act.kind == ActKind.OUTCOME:
+        elif act.kind == _OUTCOME:
             known = self.by_device[device]
             known.outcome_index, known.passed, known.firmware_index = act.log_index, bool(act.passed), -1
 

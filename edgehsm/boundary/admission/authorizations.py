@@ -64,9 +64,7 @@ def read_standing(book: Book, verified: Verified[Authorization], at: int) -> Sta
         raise Refused(Reason.REASON_DEPENDENCY_MISSING, "its grant has not arrived", WHERE, "deliver the grant first")
     granted = Verified(held.grant, b"", held.digest, frozenset())
     check_authorization(granted, verified)
-    of_grant = {rule.operation: rule for rule in held.grant.operations}
-    rules = {int(rule.operation): (rule, of_grant[rule.operation]) for rule in authorization.operations}
-    return Standing(authorization, verified.digest, held.grant, held.digest, at, authorization.quantity, rules)
+    return Standing(authorization, verified.digest, held.grant, held.digest, at)
 
 
 def _require_ours(book: Book, authorization: Authorization) -> None:

@@ -5,7 +5,7 @@ No gRPC, no SQL, no clock: values in, values out. Every operation takes the `Ask
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edgehsm.boundary.book import Book
 from edgehsm.boundary.changes import DeviceKey, device_key
@@ -23,11 +23,11 @@ class Asker:
     station: bytes  # SHA-256 of the station key's SubjectPublicKeyInfo, 32 bytes
     auth_id: bytes
     device_id: DeviceId
+    device: DeviceKey = field(init=False)  # its one name
 
-    @property
-    def device(self) -> DeviceKey:
-        """The device's one name."""
-        return device_key(self.device_id.soc, self.device_id.uid)
+    def __post_init__(self) -> None:
+        """Named once: it is asked for at every step of an operation."""
+        object.__setattr__(self, "device", device_key(self.device_id.soc, self.device_id.uid))
 
 
 def made_device(book: Book, asker: Asker) -> tuple[Standing, Device]:
@@ -41,6 +41,6 @@ def made_device(book: Book, asker: Asker) -> tuple[Standing, Device]:
     require_open(standing, book.scene)
     require_station(book.station(asker.station), standing)
     device = book.ledger.by_device.get(asker.device)
-    if device is None or device.sequence != standing.authorization.sequence:
+    if device is None or device.sequence != standing.sequence:
         raise Refused(Reason.REASON_DEVICE_UNKNOWN, "the device was not made under this authorization", "gate rule 11")
     return standing, device

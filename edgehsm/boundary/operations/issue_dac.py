@@ -23,10 +23,11 @@ from edgehsm.boundary.operations import Asker, made_device
 from obis.matter.csr import PublicKey, parse_csr
 from obis.matter.dac import RANDOM_SERIAL_BYTES
 from obis.matter.errors import MatterError
-from obis.v1.leaf_pb2 import IssuedLeaf, LogLeaf
+from obis.v1.leaf_pb2 import LogLeaf
 from obis.v1.scope_pb2 import Operation
 
 NONCE_BYTES: Final = 16
+_ISSUE_DAC: Final = Operation.OPERATION_ISSUE_DAC
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def issue_dac(book: Book, asker: Asker, csr_der: bytes, key_agreement_spki: byte
         raise refused_by(error, "csr_der") from None
     if stored := _stored(book, asker, key):
         return stored
-    ask = Ask(Operation.OPERATION_ISSUE_DAC, asker.device, asker.device_id.soc, key.spki_digest)
+    ask = Ask(_ISSUE_DAC, asker.device, asker.device_id.soc, key.spki_digest)
     permit = admit(ask, book.standing(asker.auth_id), book.station(asker.station), book.scene)
     return _issue(book, asker, permit, key, sha256(key_agreement_spki).digest() if key_agreement_spki else b"")
 
@@ -57,7 +58,7 @@ def _stored(book: Book, asker: Asker, key: PublicKey) -> IssuedDac | None:
     known, standing = book.ledger.by_device.get(asker.device), book.standing(asker.auth_id)
     if known is None or standing is None or known.spki_digest != key.spki_digest:
         return None
-    if known.sequence != standing.authorization.sequence:
+    if known.sequence != standing.sequence:
         return None
     made_device(book, asker)
     leaf = book.leaf(known.issued_index).issued
@@ -69,15 +70,12 @@ def _issue(book: Book, asker: Asker, permit: Permit, key: PublicKey, agreement_d
     standing = permit.standing
     dac_der = book.issuer(standing.authorization).issue(book.element, key, draw(RANDOM_SERIAL_BYTES))
     nonce = draw(NONCE_BYTES)
-    leaf = IssuedLeaf(
-        auth_id=asker.auth_id,
-        device=asker.device_id,
-        spki_digest=key.spki_digest,
-        dac_der=dac_der,
-        count=standing.used + 1,
-        boundary_nonce=nonce,
-        key_agreement_digest=agreement_digest,
-    )
-    index = book.write(LogLeaf(issued=leaf), asker.station)
+    leaf = LogLeaf()
+    entry = leaf.issued  # filled in place: a message handed to another is copied
+    entry.auth_id, entry.spki_digest, entry.dac_der = asker.auth_id, key.spki_digest, dac_der
+    entry.device.CopyFrom(asker.device_id)
+    entry.count, entry.boundary_nonce = standing.used + 1, nonce
+    entry.key_agreement_digest = agreement_digest
+    index = book.write(leaf, asker.station)
     book.spend(permit, ActKind.ISSUE_DAC, index)
     return IssuedDac(dac_der, nonce, index)

@@ -74,7 +74,8 @@ def reopen_debug(book: Book, request: DebugRequest) -> Opened:
     ask = Ask(Operation.OPERATION_REOPEN_DEBUG, device, device_id.soc)
     permit = admit(ask, book.standing(request.auth_id), book.station(request.station), book.scene)
     _require_fresh(book, device, challenge_digest)
-    rule = permit.standing.rules[Operation.OPERATION_REOPEN_DEBUG][0]
+    granted = permit.standing.authorization.operations
+    rule = next(each for each in granted if each.operation == Operation.OPERATION_REOPEN_DEBUG)
     response = DebugResponse(
         challenge_digest=challenge_digest,
         device=device_id,

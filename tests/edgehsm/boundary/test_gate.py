@@ -34,8 +34,7 @@ def make_standing(**grant) -> Standing:
     for name, value in grant.items():
         getattr(given, name).CopyFrom(value) if hasattr(value, "CopyFrom") else setattr(given, name, value)
     authorization = objects.authorization(b"g" * 32, given)
-    rules = {rule.operation: (rule, rule) for rule in given.operations}
-    return Standing(authorization, b"a" * 32, given, b"g" * 32, NOW - 1000, authorization.quantity, rules)
+    return Standing(authorization, b"a" * 32, given, b"g" * 32, NOW - 1000)
 
 
 @pytest.fixture
@@ -113,7 +112,7 @@ def test_rule_4_a_station_that_is_not_enrolled_for_it_may_not_ask(standing, stat
 
 
 def test_rule_5_an_operation_that_was_not_granted_is_not_done(standing):
-    del standing.rules[ISSUE]
+    del standing.allowances[ISSUE]
 
     refused_by(5, Reason.REASON_OPERATION_NOT_GRANTED, ASK, standing, STATION, scene_of(standing))
 
@@ -193,7 +192,7 @@ def test_rule_12_quantity_is_spent_once_for_each_device(standing):
 def test_rule_12_a_grants_total_is_spent_by_all_its_authorizations():
     standing = make_standing()
     scene = scene_of(standing)
-    scene.ledger.grant_tally(standing.grant_digest, ISSUE).total = standing.rules[ISSUE][1].max_total
+    scene.ledger.grant_tally(standing.grant_digest, ISSUE).total = standing.allowances[ISSUE].in_grant.total
 
     refused_by(12, Reason.REASON_QUANTITY_SPENT, ASK, standing, STATION, scene)
 
@@ -201,7 +200,7 @@ def test_rule_12_a_grants_total_is_spent_by_all_its_authorizations():
 def test_rule_13_a_device_has_a_share_of_its_own(standing):
     scene = scene_of(standing)
     fold(scene, ActKind.ISSUE_DAC, ASK.device, ASK.spki_digest)
-    for _ in range(standing.rules[REOPEN][0].max_per_device):
+    for _ in range(standing.allowances[REOPEN].here.per_device):
         fold(scene, ActKind.REOPEN_DEBUG, ASK.device)
 
     ask = replace(ASK, operation=REOPEN)
