@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from secrets import token_bytes
 
-from sqlalchemy import update
+from sqlalchemy import ColumnElement, update
+from sqlalchemy.orm import Mapped
 from sqlmodel import Session, col, select
 
 from cloud import deliveries, pais
-from cloud.batch import BatchIds, Candidate, authorization, choose_grant, draw_prefix, require_room
+from cloud.batch import BatchIds, Candidate, authorization, choose_grant, draw_prefix
 from cloud.keystore import P256Signer
 from cloud.packaging import seal_package, sign_package
 from cloud.product import Room
@@ -44,11 +45,16 @@ from obis.v1.versions_pb2 import VersionState
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where the batch runs and under which PAI."""
+class _Order:
+    """What a batch is made of, once everything about it is decided."""
 
+    viewer: Viewer
+    request: CreateBatchRequest
+    version: VersionRow
+    candidate: Candidate
     edge: EdgeHsmRow
     pai: PaiRow
+    now: int
 
 
 def create_batch(
@@ -64,9 +70,9 @@ def create_batch(
         raise Refused(Reason.REASON_STATE_CONFLICT, "the version is not approved", "version_id")
     edge = _edge(session, viewer, request)
     candidate = _choose(session, version, edge, request, now)
-    place = _Place(edge, _pai(session, edge, version.product_id))
-    _take(session, version.product_id, candidate, edge, request.quantity)
-    return _authorize(session, online, viewer, request, version, candidate, place, now)
+    order = _Order(viewer, request, version, candidate, edge, _pai(session, edge, version.product_id), now)
+    _take(session, order)
+    return _authorize(session, online, order)
 
 
 def _repeated(session: Session, viewer: Viewer, request: CreateBatchRequest) -> BatchRow | None:
@@ -140,88 +146,82 @@ def _pai(session: Session, edge: EdgeHsmRow, product_id: bytes) -> PaiRow:
     return row
 
 
-def _take(session: Session, product_id: bytes, candidate: Candidate, edge: EdgeHsmRow, quantity: int) -> None:
+def _take(session: Session, order: _Order) -> None:
     """Rule 2. Raises Refused QUOTA_EXCEEDED where somebody was quicker."""
-    taken = [
-        session.exec(
-            update(ProductRow)
-            .where(
-                col(ProductRow.product_id) == product_id,
-                col(ProductRow.batched_quantity) + quantity <= col(ProductRow.granted_quantity),
-            )
-            .values(batched_quantity=col(ProductRow.batched_quantity) + quantity)
+    quantity, digest_of_grant, edge = order.request.quantity, order.candidate.grant_digest, order.edge
+    share = (
+        col(GrantShareRow.grant_digest) == digest_of_grant,
+        col(GrantShareRow.edgehsm_id) == edge.edgehsm_id,
+        col(GrantShareRow.epoch) == edge.epoch,
+    )
+    product = col(ProductRow.product_id) == order.version.product_id
+    taken = (
+        _take_from(session, ProductRow, col(ProductRow.granted_quantity), quantity, product),
+        _take_from(
+            session, GrantRow, col(GrantRow.total_quantity), quantity, col(GrantRow.grant_digest) == digest_of_grant
         ),
-        session.exec(
-            update(GrantRow)
-            .where(
-                col(GrantRow.grant_digest) == candidate.grant_digest,
-                col(GrantRow.batched_quantity) + quantity <= col(GrantRow.total_quantity),
-            )
-            .values(batched_quantity=col(GrantRow.batched_quantity) + quantity)
-        ),
-        session.exec(
-            update(GrantShareRow)
-            .where(
-                col(GrantShareRow.grant_digest) == candidate.grant_digest,
-                col(GrantShareRow.edgehsm_id) == edge.edgehsm_id,
-                col(GrantShareRow.epoch) == edge.epoch,
-                col(GrantShareRow.batched_quantity) + quantity <= col(GrantShareRow.max_quantity),
-            )
-            .values(batched_quantity=col(GrantShareRow.batched_quantity) + quantity)
-        ),
-    ]
-    if any(each.rowcount != 1 for each in taken):
-        require_room("the Grant", Room(candidate.of_share.total, candidate.of_share.total), quantity)
+        _take_from(session, GrantShareRow, col(GrantShareRow.max_quantity), quantity, *share),
+    )
+    if not all(taken):
+        raise Refused(Reason.REASON_QUOTA_EXCEEDED, "another batch took what was left", "quantity")
 
 
-def _authorize(
+def _take_from(
     session: Session,
-    online: P256Signer,
-    viewer: Viewer,
-    request: CreateBatchRequest,
-    version: VersionRow,
-    candidate: Candidate,
-    place: _Place,
-    now: int,
-) -> BatchRow:
-    edge, pai = place.edge, place.pai
+    table: type[ProductRow | GrantRow | GrantShareRow],
+    limit: Mapped[int],
+    quantity: int,
+    *where: ColumnElement[bool],
+) -> bool:
+    """One guarded statement: whether there was room."""
+    batched = col(table.batched_quantity)
+    done = session.exec(
+        update(table).where(*where, batched + quantity <= limit).values(batched_quantity=batched + quantity)
+    )
+    return done.rowcount == 1
+
+
+def _authorize(session: Session, online: P256Signer, order: _Order) -> BatchRow:
+    """Package, Authorization, delivery and row: all of it in the caller's transaction."""
+    edge = order.edge
     ids = BatchIds(token_bytes(16), token_bytes(16), draw_prefix(token_bytes(8)))
-    package = sign_package(
-        BatchPackage(
-            auth_id=ids.auth_id,
-            edgehsm_id=edge.edgehsm_id,
-            epoch=edge.epoch,
-            version_manifest=version.manifest,
-            pai_cert_der=pai.cert_der,
-        ),
-        online,
-    )
-    signed = _sign(
-        authorization(
-            candidate,
-            ids,
-            factory_id=edge.factory_id,
-            edgehsm_id=edge.edgehsm_id,
-            epoch=edge.epoch,
-            sequence=_next_sequence(session, edge),
-            quantity=request.quantity,
-            window=request.window,
-            organisation_id=viewer.organisation_id,
-            pai_cert_digest=sha256(pai.cert_der).digest(),
-            dac_not_before=_not_before(pai.cert_der),
-            package_digest=package.digest,
-            now=now,
-        ),
-        candidate,
-        online,
-    )
+    package = sign_package(_package(order, ids), online)
+    signed = _sign(_authorization(session, order, ids, package.digest), order.candidate, online)
     sealed = seal_package(package, EdgeHsmKeys.FromString(edge.keys).hpke_spki_der, edge.edgehsm_id, ids.auth_id)
     content = Delivery(authorization=AuthorizationDelivery(authorization=signed, package=sealed))
-    number = deliveries.enqueue(session, edge.edgehsm_id, edge.epoch, content, now=now, subject=ids.auth_id)
-    row = _row(viewer, request, version, signed, ids, number, now)
+    number = deliveries.enqueue(session, edge.edgehsm_id, edge.epoch, content, now=order.now, subject=ids.auth_id)
+    row = _row(order, signed, number)
     session.add(row)
     session.flush()
     return row
+
+
+def _package(order: _Order, ids: BatchIds) -> BatchPackage:
+    return BatchPackage(
+        auth_id=ids.auth_id,
+        edgehsm_id=order.edge.edgehsm_id,
+        epoch=order.edge.epoch,
+        version_manifest=order.version.manifest,
+        pai_cert_der=order.pai.cert_der,
+    )
+
+
+def _authorization(session: Session, order: _Order, ids: BatchIds, package_digest: bytes) -> Authorization:
+    return authorization(
+        order.candidate,
+        ids,
+        factory_id=order.edge.factory_id,
+        edgehsm_id=order.edge.edgehsm_id,
+        epoch=order.edge.epoch,
+        sequence=_next_sequence(session, order.edge),
+        quantity=order.request.quantity,
+        window=order.request.window,
+        organisation_id=order.viewer.organisation_id,
+        pai_cert_digest=sha256(order.pai.cert_der).digest(),
+        dac_not_before=_not_before(order.pai.cert_der),
+        package_digest=package_digest,
+        now=order.now,
+    )
 
 
 def _sign(message: Authorization, candidate: Candidate, online: P256Signer) -> Envelope:
@@ -250,25 +250,18 @@ def _not_before(pai_der: bytes) -> int:
     return int(at.timestamp())
 
 
-def _row(
-    viewer: Viewer,
-    request: CreateBatchRequest,
-    version: VersionRow,
-    envelope: Envelope,
-    ids: BatchIds,
-    number: int,
-    now: int,
-) -> BatchRow:
+def _row(order: _Order, envelope: Envelope, number: int) -> BatchRow:
+    """What is signed is what is kept."""
     message = Authorization.FromString(envelope.payload)
     return BatchRow(
-        batch_id=ids.batch_id,
-        request_id=request.request_id,
-        request_digest=_digest(request),
-        organisation_id=viewer.organisation_id,
-        created_by=viewer.person_id,
-        created_at=now,
-        product_id=version.product_id,
-        version_id=version.version_id,
+        batch_id=message.batch_id,
+        request_id=order.request.request_id,
+        request_digest=_digest(order.request),
+        organisation_id=message.organisation_id,
+        created_by=order.viewer.person_id,
+        created_at=order.now,
+        product_id=message.product_id,
+        version_id=order.version.version_id,
         grant_digest=message.grant_digest,
         factory_id=message.factory_id,
         edgehsm_id=message.edgehsm_id,
@@ -277,9 +270,9 @@ def _row(
         starts_at=message.window.starts_at,
         ends_at=message.window.ends_at,
         state=BatchState.BATCH_STATE_AUTHORIZED,
-        auth_id=ids.auth_id,
+        auth_id=message.auth_id,
         sequence=message.sequence,
-        serial_prefix=ids.serial_prefix,
+        serial_prefix=message.serial_prefix,
         authorization=envelope.SerializeToString(deterministic=True),
         delivery_number=number,
     )
