@@ -40,6 +40,8 @@ _CODE_OF_KIND: Final = {
     Kind.INTERNAL: grpc.StatusCode.INTERNAL,
 }
 
+# gRPC itself refuses a message over a port's limit, with a code that it shares with "too fast" and these words.
+_OVER_LIMIT: Final = "message larger than max"
 # What a bare status code means, when it comes from a network or a library and not from our interceptor.
 _REASON_OF_CODE: dict[grpc.StatusCode, reason_pb2.Reason.ValueType] = {
     grpc.StatusCode.UNAVAILABLE: reason_pb2.REASON_UNREACHABLE,
@@ -116,6 +118,8 @@ def _known(info: error_details_pb2.ErrorInfo) -> reason_pb2.Reason.ValueType | N
 
 
 def _by_code(code: grpc.StatusCode, said: str, *, unknown_word: str, peer: str) -> Refused:
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _OVER_LIMIT in said:
+        return Refused(reason_pb2.REASON_TOO_LARGE, said, where=peer)
     what = f"{unknown_word}: {said}" if unknown_word else said
     if code in _REASON_OF_CODE:
         return Refused(_REASON_OF_CODE[code], what, where=peer)

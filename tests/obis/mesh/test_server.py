@@ -47,6 +47,15 @@ def test_a_server_with_an_undecided_rpc_does_not_start():
         )
 
 
+async def test_a_port_lists_what_it_serves(bench):
+    listed = await health_pb2_grpc.HealthStub(bench.channel()).List(health_pb2.HealthListRequest())
+
+    serving = health_pb2.HealthCheckResponse.SERVING
+    assert {name: each.status for name, each in listed.statuses.items()} == dict.fromkeys(
+        ("", "test.Echo", "grpc.health.v1.Health"), serving
+    )
+
+
 async def test_a_renewed_certificate_is_shown_without_restart(bench):
     before, version = await asyncio.to_thread(handshake, bench.address)
     bench.credentials.replace(own=bench.mesh.cas["cloud.obis"].name(SERVER))
