@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
-from sqlalchemy import tuple_, update
+from sqlalchemy import Row, tuple_, update
+from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select
 
 from cloud.deliveries import topic
@@ -18,7 +20,7 @@ from cloud.records import Record, Unreadable, device_of, fold, read_leaf
 from cloud.store.catalogue import ProductRow
 from cloud.store.evidence import CounterRow, QuarantineRow, RecordRow, RefusalCountRow
 from cloud.store.governance import GrantRow, GrantShareRow
-from cloud.store.leaves import insert_new
+from cloud.store.leaves import insert_new, put_rows
 from cloud.store.production import BatchRow
 from cloud.store.wake import wake_after_commit
 from obis.v1.batches_pb2 import BatchState
@@ -33,6 +35,8 @@ _FOLDED = (
     *("evidence", "failure", "lifecycle", "debug_sessions", "firmware_digest"),
 )
 
+Records: TypeAlias = dict[tuple[str, bytes], Record]  # by device
+
 
 @dataclass
 class Run:
@@ -44,7 +48,8 @@ class Run:
     factory_id: str
     now_ms: int
     batches: dict[bytes, BatchRow | None] = field(default_factory=dict)
-    rows: dict[tuple[str, bytes], RecordRow] = field(default_factory=dict)
+    rows: dict[tuple[str, bytes], Row[Any]] = field(default_factory=dict)
+    issued: Counter[bytes] = field(default_factory=Counter)  # by product
 
     def batch(self, auth_id: bytes) -> BatchRow | None:
         """The batch of an Authorization, if the cloud knows it and it is this EdgeHSM's."""
@@ -62,6 +67,7 @@ def project(run: Run, first: int, leaves: Sequence[bytes]) -> None:
     _keep_records(run, before, after)
     for leaf in readable:
         _batch_events(run, leaf)
+    _count_issued(run)
     _count_refusals(run, readable)
     for batch in run.batches.values():
         if batch:
@@ -87,24 +93,19 @@ def _quarantine(run: Run, index: int, why: Unreadable) -> None:
 # ---- records
 
 
-def _records(run: Run, leaves: Sequence[LogLeaf]) -> dict[tuple[str, bytes], Record]:
+def _records(run: Run, leaves: Sequence[LogLeaf]) -> Records:
     """The records of all devices these leaves name, as they are now."""
     devices = {(device.soc, device.uid) for leaf in leaves if (device := device_of(leaf))}
-    rows = run.session.exec(
-        select(RecordRow).where(
-            RecordRow.edgehsm_id == run.edgehsm_id,
-            RecordRow.epoch == run.epoch,
-            tuple_(col(RecordRow.soc), col(RecordRow.uid)).in_(devices),
-        )
+    table = RecordRow.__table__.c  # type: ignore[attr-defined]  # plain rows: no object a record
+    query = sql_select(*table).where(
+        table.edgehsm_id == run.edgehsm_id, table.epoch == run.epoch, tuple_(table.soc, table.uid).in_(devices)
     )
-    run.rows = {(row.soc, row.uid): row for row in rows}
+    run.rows = {(row.soc, row.uid): row for row in run.session.connection().execute(query)}
     found = {device: record_of(row) for device, row in run.rows.items()}
     return {device: found.get(device, Record(*device)) for device in devices}
 
 
-def _fold_all(
-    run: Run, before: dict[tuple[str, bytes], Record], leaves: Sequence[LogLeaf]
-) -> dict[tuple[str, bytes], Record]:
+def _fold_all(run: Run, before: Records, leaves: Sequence[LogLeaf]) -> Records:
     after = dict(before)
     for leaf in leaves:
         device = device_of(leaf)
@@ -116,47 +117,45 @@ def _fold_all(
     return after
 
 
-def _keep_records(run: Run, before: dict[tuple[str, bytes], Record], after: dict[tuple[str, bytes], Record]) -> None:
+def _keep_records(run: Run, before: Records, after: Records) -> None:
     changed = [record for device, record in after.items() if record != before[device]]
     changed.sort(key=lambda record: record.leaf_indexes[-1])
     cursor = _take_cursors(run.session, len(changed))
+    rows = []
     for place, record in enumerate(changed, cursor):
         _count(run, before[record.soc, record.uid], record)
-        _keep_record(run, record, place)
-    if changed:
+        rows.append(_row(run, record, place))
+    if rows:
+        put_rows(run.session, RecordRow, rows)
         wake_after_commit(run.session, RECORDS_TOPIC)
 
 
-def _keep_record(run: Run, record: Record, cursor: int) -> None:
-    batch = run.batch(record.auth_id)
-    row = run.rows.get((record.soc, record.uid))
-    if row is None:
-        row = RecordRow(
-            edgehsm_id=run.edgehsm_id,
-            epoch=run.epoch,
-            soc=record.soc,
-            uid=record.uid,
-            cursor=cursor,
-            factory_id=run.factory_id,
-            recorded_at=run.now_ms // 1000,
-        )
-    if record.issued_at and not row.issued_at:
-        row.lag_ms = max(0, run.now_ms - record.issued_at * 1000)
-    for name in _FOLDED:
-        setattr(row, name, getattr(record, name))
-    row.leaf_indexes = b"".join(index.to_bytes(_INDEX_BYTES) for index in record.leaf_indexes)
-    row.batch_id, row.product_id = (batch.batch_id, batch.product_id) if batch else (b"", b"")
-    row.cursor = cursor
-    run.session.add(row)
+def _row(run: Run, record: Record, cursor: int) -> dict[str, Any]:
+    """The row of a record. When it came, and how long that took, is kept from its first time."""
+    batch, known = run.batch(record.auth_id), run.rows.get((record.soc, record.uid))
+    is_first_issue = record.issued_at and not (known and known.issued_at)
+    return {name: getattr(record, name) for name in _FOLDED} | {
+        "edgehsm_id": run.edgehsm_id,
+        "epoch": run.epoch,
+        "soc": record.soc,
+        "uid": record.uid,
+        "cursor": cursor,
+        "factory_id": run.factory_id,
+        "batch_id": batch.batch_id if batch else b"",
+        "product_id": batch.product_id if batch else b"",
+        "leaf_indexes": b"".join(index.to_bytes(_INDEX_BYTES) for index in record.leaf_indexes),
+        "recorded_at": known.recorded_at if known else run.now_ms // 1000,
+        "lag_ms": max(0, run.now_ms - record.issued_at * 1000) if is_first_issue else (known.lag_ms if known else 0),
+    }
 
 
-def record_of(row: RecordRow) -> Record:
+def record_of(row: RecordRow | Row[Any]) -> Record:
     """The fold as it was kept."""
     indexes = tuple(
         int.from_bytes(row.leaf_indexes[at : at + _INDEX_BYTES]) for at in range(0, len(row.leaf_indexes), _INDEX_BYTES)
     )
     kept = {name: getattr(row, name) for name in _FOLDED}
-    return replace(Record(row.soc, row.uid, leaf_indexes=indexes), **kept)
+    return Record(row.soc, row.uid, leaf_indexes=indexes, **kept)
 
 
 def _take_cursors(session: Session, count: int) -> int:
@@ -182,10 +181,14 @@ def _count(run: Run, before: Record, after: Record) -> None:
     if issued and batch.state in _MOVES_ON | {BatchState.BATCH_STATE_DELIVERED}:
         batch.state = BatchState.BATCH_STATE_ACTIVE
     run.session.add(batch)
-    if issued:
+    run.issued[batch.product_id] += issued
+
+
+def _count_issued(run: Run) -> None:
+    for product_id, issued in run.issued.items():
         run.session.connection().execute(
             update(ProductRow)
-            .where(col(ProductRow.product_id) == batch.product_id)
+            .where(col(ProductRow.product_id) == product_id)
             .values(issued_quantity=col(ProductRow.issued_quantity) + issued)
         )
 

@@ -46,6 +46,15 @@ def insert_new(session: Session, table: type[SQLModel], rows: Sequence[dict[str,
         session.connection().execute(dialect.insert(table).on_conflict_do_nothing(), list(rows))
 
 
+def put_rows(session: Session, table: type[SQLModel], rows: Sequence[dict[str, Any]]) -> None:
+    """One bulk INSERT … ON CONFLICT DO UPDATE over the primary key; every row names the same columns."""
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    keys = [column.name for column in table.__table__.primary_key]  # type: ignore[attr-defined]  # SQLModel hides it
+    new = dialect.insert(table)
+    changed = {name: new.excluded[name] for name in rows[0] if name not in keys}
+    session.connection().execute(new.on_conflict_do_update(index_elements=keys, set_=changed), list(rows))
+
+
 def held_hashes(session: Session, edgehsm_id: str, epoch: int, first: int, end: int) -> list[bytes]:
     """Leaf hashes of [first, end), in order."""
     query = select(LeafRow.leaf_hash).where(*_of(edgehsm_id, epoch), LeafRow.index >= first, LeafRow.index < end)
