@@ -18,8 +18,10 @@ from obis.v1.line_pb2 import LineFetchArtifactRequest, WatchWorkRequest
 from obis.v1.reason_pb2 import Reason
 from station.bench import Materials
 from station.order import Order
+from station.preflight import require_able, require_image
+from station.silicon.registry import family
 from station.store import Store
-from station.workorder import Pinned, require_image, verify_work_order
+from station.workorder import Pinned, verify_work_order
 
 if TYPE_CHECKING:
     from obis.v1.line_pb2_grpc import LineAsyncStub
@@ -101,6 +103,7 @@ class Work:
         try:
             pinned = Pinned(self._fingerprint, self._factory_id, self._store.root_version)
             order, root_version = verify_work_order(work, pinned)
+            require_able(order, family(order.soc).capabilities)
             materials = await self._materials(order)
             require_image(order, materials.image)
         except Refused as refused:

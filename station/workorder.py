@@ -8,7 +8,6 @@
  4. The PAI is the one the Authorization names, stands under the rule's PAA, and both pass the lint.
  5. The debug root that will be burnt comes in a PaiRequest signed by the identity key of the approved EdgeHSM, for this
     product, beside a request for the very key in the PAI. So a courier cannot put its own root into a chip.
- 6. Where the version asks for secure boot, the rule holds the key and the image is signed by it (`require_image`).
 
 Time is EdgeHSM's to judge: a station's clock is no authority, so windows are not looked at here.
 """
@@ -17,11 +16,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from obis.matter.certificate import read_certificate
 from obis.matter.csr import parse_csr
@@ -74,29 +68,6 @@ def verify_work_order(work: WorkOrder, pinned: Pinned) -> tuple[Order, int]:
     _check_chain(work, scope)
     debug_spki = _debug_root(work, scope)
     return _order(work, scope, manifest, debug_spki), scope.view.version
-
-
-def require_image(order: Order, image: bytes) -> None:
-    """Rule 6, and that the octets are the granted image. Raises Refused FIRMWARE_NOT_GRANTED or PREFLIGHT_FAILED."""
-    if sha256(image).digest() != order.firmware.digest or len(image) != order.firmware.size:
-        raise Refused(Reason.REASON_FIRMWARE_NOT_GRANTED, "the image is not the granted one", "firmware")
-    if not order.chip_security.secure_boot:
-        return
-    if not order.secure_boot_spki_der or not order.firmware.signature:
-        raise _not_ready("the version asks for secure boot, but the rule has no key or the image no signature")
-    key = load_der_public_key(order.secure_boot_spki_der)
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise _not_ready("the secure boot key is not on P-256")
-    try:
-        key.verify(order.firmware.signature, image, ec.ECDSA(hashes.SHA256()))
-    except InvalidSignature:
-        raise _not_ready(
-            "the image is not signed by the product's secure boot key: such a unit would not boot"
-        ) from None
-
-
-def _not_ready(what: str) -> Refused:
-    return Refused(Reason.REASON_PREFLIGHT_FAILED, what, "secure boot", "have the version cut again")
 
 
 def _scope(work: WorkOrder, pinned: Pinned) -> Scope:

@@ -22,7 +22,11 @@ def pool(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def orders(site):
-    return site.batch(auth_id=b"a" * 16, quantity=12), site.batch(auth_id=b"b" * 16, quantity=3, sequence=2)
+    return (
+        site.batch(auth_id=b"a" * 16, quantity=12),
+        site.batch(auth_id=b"b" * 16, quantity=3, sequence=2),
+        site.batch(auth_id=b"c" * 16, quantity=30, sequence=3),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +40,7 @@ def station(site, pool, orders):
 
 def test_the_story_of_one_line(station, orders, site):
     """Units, a lost answer, a clone, faults, the quantity's end, rework; and the log tells the same."""
-    first, second = (each.auth_id.hex() for each in orders)
+    first, second, third = (each.auth_id.hex() for each in orders)
     assert station.do(do="provision", auth_id=first, count=6)["counts"] == {"PASS": 6}
     devices = station.of("device")
     assert [each["trips"] for each in devices] == [2] * 6
@@ -55,11 +59,23 @@ def test_the_story_of_one_line(station, orders, site):
     assert {each["reason"] for each in station.of("device")[-5:]} == {"", "QUANTITY_SPENT"}
 
     assert station.do(do="rework", auth_id=first, reason="LED dead", operator="badge 7")["counts"] == {"PASS": 1}
+    kill_in_mid_issue(station, site, third)
+
     end = station.quit()
-    assert end["counts"] == {"PASS": 12, "REFUSED": 3}
+    assert end["counts"] == {"PASS": 42, "REFUSED": 3}
 
     leaves = {kind: site.leaves(kind) for kind in ("issued", "outcome", "debug_opened", "debug_closed")}
     (opened,), (closed,) = leaves["debug_opened"], leaves["debug_closed"]
     assert (opened.rework_reason, opened.session_id) == ("LED dead", closed.session_id)
-    assert len({each.device.uid for each in leaves["issued"]}) == len(leaves["issued"]) == 12
-    assert sum(each.passed for each in leaves["outcome"]) == 12
+    assert len({each.device.uid for each in leaves["issued"]}) == len(leaves["issued"]) == 42
+    assert sum(each.passed for each in leaves["outcome"]) == 42
+
+
+def kill_in_mid_issue(station, site, auth_id: str) -> None:
+    """The boundary dies by SIGKILL and comes back; units in flight wait, and each is made once."""
+    station.tell(do="provision", auth_id=auth_id, count=30)
+    for _ in range(6):
+        station.wait("device")
+    site.boundary.restart()
+    site.boundary.connection.close()  # the front wants its place back
+    assert station.wait("done")["counts"] == {"PASS": 30}

@@ -1,12 +1,15 @@
 """A station believes no courier: each lie about a work order has its own word."""
 
+from dataclasses import replace
 from hashlib import sha256
 
 import pytest
 
 from obis.refusal import Refused, word
 from obis.trust import payload
-from station.workorder import Pinned, require_image, verify_work_order
+from station.preflight import require_able, require_image
+from station.silicon.registry import FAMILIES, family
+from station.workorder import Pinned, verify_work_order
 from tests.obis.trust.keys import p256
 from tests.obis.trust.people import ALICE, BOB, CAROL
 from tests.station.orders import DEBUG, FINGERPRINT, IMAGE, PINNED, Making, signed
@@ -116,3 +119,23 @@ def test_an_image_that_would_not_boot_stops_before_the_first_chip():
     order, _ = verify_work_order(work, PINNED)
     with pytest.raises(Refused, match="PREFLIGHT_FAILED"):
         require_image(order, IMAGE)
+
+
+@pytest.mark.parametrize("soc", [each.soc for each in FAMILIES])
+def test_a_family_is_asked_only_for_what_it_can(soc):
+    order, able = Making().order(), family(soc).capabilities
+    require_able(order, able)
+    order.chip_security.flash_encryption = True
+
+    if able.flash_encryption:
+        require_able(order, able)
+    else:
+        with pytest.raises(Refused, match="PREFLIGHT_FAILED"):
+            require_able(order, able)
+
+
+def test_a_chip_that_takes_secrets_in_clear_is_not_used():
+    able = replace(family("generic-wifi").capabilities, red_line_capable=False)
+
+    with pytest.raises(Refused, match="PREFLIGHT_FAILED"):
+        require_able(Making().order(), able)
