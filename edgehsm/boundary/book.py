@@ -61,6 +61,7 @@ class Book:
         self.clocks = Clocks(0, 0, "")
         self.last_beacon_leaf = 0
         self._read_leaf = read_leaf
+        self._counted: set[int] = set()  # sequences whose count rose since the last commit
         self._fresh: dict[int, bytes] = {}
         self._told: dict[Reason.ValueType, _Told] = {}
         self.sessions = Sessions()
@@ -92,6 +93,8 @@ class Book:
     def take_changes(self) -> Changes:
         """What is to be committed, with the clock's mark; from here on the book counts it as kept."""
         changes, self.changes, self._fresh = self.changes, Changes(), {}
+        changes.accounts.update((each, self.ledger.by_sequence[each].account()) for each in self._counted)
+        self._counted.clear()
         changes.state[CLOCK] = self.mark.encode()
         return changes
 
@@ -181,4 +184,4 @@ class Book:
         self.ledger.fold(act)
         self.changes.acts.append(act)
         if act.kind == _ISSUE_DAC:
-            self.changes.accounts[act.sequence] = standing.account()
+            self._counted.add(standing.sequence)

@@ -8,22 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
 
 from edgehsm.boundary.element import Element, KeyHandle
 from obis.matter import profile
-from obis.matter.base_point import multiple_of_base
 from obis.matter.csr import PublicKey
-from obis.matter.dac import RANDOM_SERIAL_BYTES, DacTemplate
-from obis.matter.dac_check import DUMMY_SIGNATURE
+from obis.matter.dac import DacTemplate
+from obis.matter.dac_check import DUMMY_SIGNATURE, sample_dac
 from obis.matter.errors import MatterError
 from obis.matter.ids import ProductId, VendorId
 from obis.matter.lint_fast import DacLint
 from obis.refusal import Refused, reason_of
 from obis.v1.authorization_pb2 import Authorization
 from obis.v1.reason_pb2 import Reason
-
-_SAMPLE_POINT: Final = multiple_of_base(2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +51,7 @@ def prepare(authorization: Authorization, pai_der: bytes, pai_handle: KeyHandle)
             serial_prefix=authorization.serial_prefix,
             pai_der=pai_der,
         )
-        tbs = template.tbs(_SAMPLE_POINT, template.serial_prefix + bytes(RANDOM_SERIAL_BYTES))
-        return Issuer(template, DacLint(pai_der, profile.splice(tbs, DUMMY_SIGNATURE)), pai_handle)
+        return Issuer(template, DacLint(pai_der, sample_dac(template)), pai_handle)
     except MatterError as error:
         raise refused_by(error, "authorization") from None
     except (ValueError, OverflowError, OSError):

@@ -67,8 +67,8 @@ def test_a_failed_unit_has_a_record_and_may_be_tried_again(room, auth_id, made):
 
     assert [leaf.passed for leaf in room.leaves("outcome")] == [False, True]
     assert room.leaves("outcome")[0].evidence == EvidenceLevel.EVIDENCE_LEVEL_STATION_REPORTED
-    assert again == 9
     assert len(room.leaves("firmware_authorized")) == 2
+    assert again > room.leaves_at("outcome")[0]
 
 
 def test_a_pass_on_the_stations_word_alone_is_not_enough_for_this_grant(room, auth_id, made):
