@@ -26,7 +26,7 @@ from obis.v1.trace_pb2 import SummarizeRequest
 
 CUT_AT: Final = 0.25  # of a factory's devices
 KILL_AT: Final = 0.35
-LONGEST_DRAIN_SECONDS: Final = 60.0
+LONGEST_DRAIN_SECONDS: Final = 90.0
 WINDOW_SECONDS: Final = 5
 LEAST_OUTAGE_SECONDS: Final = 6.0
 
@@ -93,7 +93,7 @@ async def close_a_window(stage: Stage, crew: Crew, floor: Floor, goods: Goods, h
     """A batch of five seconds: what comes after them is refused. Returns its auth_id, now closed."""
     batch = await create_batch(stage, crew, goods, 2, WINDOW_SECONDS)
     closes = batch.window.ends_at
-    await asyncio.wait_for(floor.order(batch.auth_id.hex()).wait(), 20)
+    await asyncio.wait_for(floor.order(batch.auth_id.hex()).wait(), 60)
     await asyncio.sleep(max(0.0, closes + 1.0 - time.time()))
     event = _device(await floor.talker.do("provision", auth_id=batch.auth_id.hex(), count=1, force=True))
     happened.refuse("WINDOW_CLOSED", event["reason"], "a device after the window")

@@ -27,6 +27,7 @@ from typing import IO, Final
 from loadtest.demo.failure import DemoFailed
 
 GRACE_SECONDS: Final = 3.0
+PATIENCE_SECONDS: Final = 120.0  # for a process to be ready: only a broken one takes that long, even on a busy machine
 LOOK_EVERY: Final = 0.05
 TAIL_LINES: Final = 8
 _SETPRIV = shutil.which("setpriv")
@@ -106,7 +107,7 @@ class Processes:
         """Start it again as it was started."""
         return self.start(self._children[name].command)
 
-    async def listening(self, name: str, address: str, seconds: float = 30) -> None:
+    async def listening(self, name: str, address: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until a process accepts at host:port or unix:PATH. Raises DemoFailed if it ends or takes too long."""
         until = time.monotonic() + seconds
         while not await _accepts(address):
@@ -116,7 +117,7 @@ class Processes:
                 raise DemoFailed(f"{name} does not listen at {address} after {seconds:.0f} s", self._log(name))
             await asyncio.sleep(LOOK_EVERY)
 
-    async def ended(self, name: str, seconds: float) -> None:
+    async def ended(self, name: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait for a background process that ends by itself. Raises DemoFailed unless it does, with status 0."""
         until, child = time.monotonic() + seconds, self._children[name]
         while child.is_running:

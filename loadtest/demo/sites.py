@@ -21,7 +21,7 @@ from loadtest.demo.keys import Keys
 from loadtest.demo.line import Floor, listener, pool_names, solo_name
 from loadtest.demo.people import Crew
 from loadtest.demo.plan import Factory
-from loadtest.demo.processes import Command, python
+from loadtest.demo.processes import PATIENCE_SECONDS, Command, python
 from loadtest.demo.stage import Stage, write_toml
 from loadtest.demo.station_client import StationClient
 from obis.cli.approval import find
@@ -90,7 +90,7 @@ async def show_keys(stage: Stage, crew: Crew, mesh_file: Path, factory: Factory,
 
 async def _until_known(crew: Crew, factory: Factory) -> None:
     """The appliance shows its fingerprint first; its request reaches the cloud a moment later."""
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until:
         answer = await crew.oem.factories.ListFactories(ListFactoriesRequest(), timeout=30)
         if any(hsm.edgehsm_id == factory.edgehsm for site in answer.factories for hsm in site.edgehsms):
@@ -191,7 +191,7 @@ def boundary_name(factory: Factory) -> str:
 async def _shown_fingerprint(stage: Stage, factory: Factory) -> bytes:
     """What the appliance shows: people read it there, not from the cloud."""
     log = stage.folder / "logs" / f"{factory.id}-front-enrol.log"
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until:
         if log.exists() and (found := _FINGERPRINT.search(log.read_text())):
             return bytes.fromhex(found[1])
@@ -201,7 +201,7 @@ async def _shown_fingerprint(stage: Stage, factory: Factory) -> bytes:
 
 
 async def _start_front(stage: Stage, factory: Factory) -> None:
-    await stage.processes.ended(f"{factory.id}-front-enrol", 30)
+    await stage.processes.ended(f"{factory.id}-front-enrol")
     stage.processes.start(_front(factory, stage.site(factory.id), "serve"))
     await stage.processes.listening(f"{factory.id}-front-serve", stage.ports[f"{factory.id}-front"])
     await stage.processes.listening(f"{factory.id}-service", stage.ports[f"{factory.id}-enrolment"])
@@ -266,7 +266,7 @@ async def _enrol_station(stage: Stage, factory: Factory, config: Path, ticket: P
     """The Factory Service learns of its EdgeHSM's site CA by itself; until then it says NOT_ENROLLED."""
     name = f"{factory.id}-station"
     arguments = ("station", "enrol", "--config", str(config), "--ticket", str(ticket))
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE_SECONDS
     while True:
         command = python(f"{name}-enrol", *arguments, secrets=_secret(stage, name, "transport"))
         status, _ = await stage.processes.run_any(command)
