@@ -22,10 +22,12 @@ METADATA: MetaData = SQLModel.metadata
 
 
 def int64(default: int | None = None, *, key: bool = False) -> Any:
-    """A 64-bit integer column."""
+    """A 64-bit integer column; as a key it is given, never counted up by the database."""
+    if key:
+        return Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
     if default is None:
-        return Field(sa_type=BigInteger, primary_key=key)
-    return Field(default=default, sa_type=BigInteger, primary_key=key)
+        return Field(sa_type=BigInteger)
+    return Field(default=default, sa_type=BigInteger)
 
 
 def maybe_int64() -> Any:

@@ -12,7 +12,7 @@ class TrustRootRow(SQLModel, table=True):
     """One version of the trust root, as the envelope people signed."""
 
     __tablename__ = "trust_roots"
-    version: int = Field(primary_key=True)
+    version: int = int64(key=True)
     payload_digest: bytes = Field(max_length=32)
     envelope: bytes
     stored_at: int = int64()

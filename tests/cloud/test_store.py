@@ -1,17 +1,25 @@
 """The store keeps its four promises on a real file."""
 
 import asyncio
+import re
 import threading
 
 import pytest
 from alembic import command
+from sqlalchemy import BigInteger, Integer
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.schema import CreateTable
 from sqlmodel import select
 
 from cloud.store import migrate, open_store
 from cloud.store.engine import Store, open_engine
 from cloud.store.people import OrganisationRow
+from cloud.store.tables import METADATA
 from cloud.store.wake import wake_after_commit
+
+# What may pass 2^31: counts, times, places in a log.
+COUNTER = re.compile(r"(quantity|_at|size|number|sequence|epoch|index|cursor|issued|passed|failed)$")
 
 
 @pytest.fixture
@@ -85,6 +93,17 @@ def test_a_foreign_key_is_a_promise(store):
 
     with pytest.raises(IntegrityError), store.writing() as session:
         session.add(PersonRow(person_id="ann", organisation_id="nobody", enrolled_at=1))
+
+
+@pytest.mark.parametrize("table", METADATA.sorted_tables, ids=str)
+def test_no_table_rules_out_a_distributed_postgresql(table):
+    """Keys are given, not counted up by one node; numbers are as wide as the contract's."""
+    ddl = str(CreateTable(table).compile(dialect=postgresql.dialect()))
+
+    assert "SERIAL" not in ddl
+    assert table.primary_key.columns
+    counters = [c for c in table.columns if COUNTER.search(c.name) and isinstance(c.type, Integer)]
+    assert [c.name for c in counters if not isinstance(c.type, BigInteger)] == []
 
 
 async def test_who_listens_wakes_after_the_commit_and_not_without_one(store):
