@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
@@ -64,7 +65,7 @@ class TrustRootView:
         """From 1."""
         return self.root.version
 
-    @property
+    @cached_property
     def keys(self) -> dict[str, RootKey]:
         """Every key, by key id."""
         return {key.key_id: key for key in self.root.keys}
@@ -76,8 +77,11 @@ class TrustRootView:
 
     def keys_of(self, role: RootRole.ValueType) -> tuple[RootKey, ...]:
         """The keys that hold a role, in the root's order; none for a role the root does not give."""
-        keys = self.keys
-        return tuple(keys[key_id] for rule in self.root.roles if rule.role == role for key_id in rule.key_ids)
+        return tuple(self.keys[key_id] for key_id in self._holders.get(role, ()))
+
+    @cached_property
+    def _holders(self) -> dict[RootRole.ValueType, tuple[str, ...]]:
+        return {rule.role: tuple(rule.key_ids) for rule in self.root.roles}
 
     def threshold(self, role: RootRole.ValueType) -> int:
         """Distinct persons (or machines) a role needs. Raises Refused ROLE_NOT_HELD for a role nobody holds."""
@@ -163,17 +167,16 @@ class TrustRootView:
         return following
 
     def _key(self, key_id: str) -> RootKey:
-        for key in self.root.keys:
-            if key.key_id == key_id:
-                return key
-        raise Refused(Reason.REASON_KEY_UNKNOWN, "the trust root does not know this key", key_id)
+        if key_id not in self.keys:
+            raise Refused(Reason.REASON_KEY_UNKNOWN, "the trust root does not know this key", key_id)
+        return self.keys[key_id]
 
     def _verify_one(self, envelope: Envelope, sig: Sig, role: RootRole.ValueType | None) -> RootKey:
         """The key behind one signature, which holds the role (any, for None)."""
         key = self._key(sig.key_id)
         if key.key_id in self.revoked_keys:
             raise Refused(Reason.REASON_REVOKED, "the key is revoked", sig.key_id)
-        if role is not None and key not in self.keys_of(role):
+        if role is not None and key.key_id not in self._holders.get(role, ()):
             raise Refused(Reason.REASON_ROLE_NOT_HELD, f"the key is not {RootRole.Name(role)}", sig.key_id)
         party = RelyingParty(key.webauthn_rp_id, key.webauthn_origin) if key.webauthn_rp_id else None
         verify_signature(pae(envelope.payload_type, envelope.payload), sig, key.spki_der, key.scheme, party)
