@@ -47,6 +47,7 @@ class Outcome:
     uid: bytes
     duration_ms: int
     trips: int
+    same_dac: bool | None = None  # where an answer was lost and asked for again: was it the same?
 
 
 @dataclass
@@ -68,7 +69,7 @@ class Bench:
         run = Run(self, chip, Session(self.order, f"{date.today():%Y%m%d}", self.chance), started)  # noqa: DTZ011  # the label's local date
         finish = await run.to_end(power_cuts_left=1)
         uid = run.session.identity.uid if run.session.identity else b""
-        return Outcome(finish, uid, run.duration_ms(), run.trips)
+        return Outcome(finish, uid, run.duration_ms(), run.trips, run.same_dac)
 
 
 class Run:
@@ -78,7 +79,7 @@ class Run:
         self.bench, self.chip, self.session, self.started = bench, chip, session, started
         self.trips = 0
         self._kept = session.entry
-        self._lose = bench.lose_first_answer
+        self.same_dac: bool | None = None
 
     async def to_end(self, power_cuts_left: int) -> do.Finish:
         """Performs until Finish."""
@@ -162,10 +163,11 @@ class Run:
 
     async def _ask(self, ask: do.Ask) -> Action:
         steps = asked(self.bench.order.auth_id, self._device(), ask)
-        if self._lose:
-            await self._trip(steps)  # the answer is lost on its way, in a test or the demo: the same steps again
-            self._lose = False
-        return self.session.answered(answer(await self._trip(steps)))
+        replies = await self._trip(steps)
+        if self.bench.lose_first_answer and self.same_dac is None:  # as if it had not come, in a test or the demo
+            lost, replies = replies, await self._trip(steps)
+            self.same_dac = lost[0].issued.dac_der == replies[0].issued.dac_der != b""
+        return self.session.answered(answer(replies))
 
     async def _tell(self, said: OutcomeStep) -> Action:
         self.session.telling(said.SerializeToString(deterministic=True))

@@ -56,6 +56,7 @@ def device(order: Order, socket: Socket, outcome: Outcome) -> Event:
         "dac_digest": finish.dac_digest.hex(),
         "serial": finish.serial.hex(),
         "trips": outcome.trips,
+        "same_dac": outcome.same_dac,
     }
 
 

@@ -29,7 +29,8 @@ Events
     {"event": "link", "peer": "edgehsm" | "factory", "up": BOOL}
     {"event": "device", "auth_id": H, "uid": H, "soc": S, "product": TEXT, "socket": "a0", "result": R,
      "reason": WORD | "", "what": TEXT, "duration_ms": N, "log_index": N | null, "outcome_index": N | null,
-     "evidence": WORD | "", "repeated": BOOL, "dac_digest": H | "", "serial": H | "", "trips": N}
+     "evidence": WORD | "", "repeated": BOOL, "dac_digest": H | "", "serial": H | "", "trips": N,
+     "same_dac": BOOL | null}                          null but for retry_same
         R: PASS; FAIL (the unit); REFUSED (EdgeHSM's gate said `reason`, or this station: the unit ended before);
         HELD (no answer yet: the unit stays on the bench and its journal goes on from there)
     {"event": "rework", "auth_id": H, "uid": H, "result": "PASS" | "FAIL" | "REFUSED", "reason": WORD | "", "what": TEXT,

@@ -48,6 +48,7 @@ def test_the_story_of_one_line(station, orders, site):
 
     assert station.do(do="retry_same", auth_id=first)["counts"] == {"PASS": 1}
     assert station.of("device")[-1]["repeated"]
+    assert station.of("device")[-1]["same_dac"]
 
     assert station.do(do="other_key", auth_id=first)["counts"] == {"REFUSED": 1}
     assert station.of("device")[-1]["reason"] == "DEVICE_KEY_CHANGED"
