@@ -64,14 +64,14 @@ def authority(name: str, key: Key) -> bytes:
     return signed(builder, key)
 
 
-def site_ca(factory: str, key: Key, site_root: bytes, host: str = "") -> bytes:
+def site_ca(factory: str, key: Key, site_root: bytes, host: str = "", by: Key = SITE_ROOT) -> bytes:
     host = host or f"{factory}.site.obis"
     permitted = [x509.UniformResourceIdentifier(host), x509.DNSName(host)]
     issuer = x509.load_der_x509_certificate(site_root).subject
     builder = certificate(f"site CA {factory}", "", key, issuer)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(x509.NameConstraints(permitted, None), critical=True)
-    return signed(builder, SITE_ROOT)
+    return signed(builder, by)
 
 
 def certificate(name: str, issuer_name: str, key: Key, issuer: x509.Name | None = None) -> x509.CertificateBuilder:
