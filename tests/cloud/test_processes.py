@@ -24,10 +24,10 @@ from obis.v1.enrolment_pb2_grpc import EnrolmentStub
 from tests.cloud.small_mesh import SmallMesh, whole
 
 
-def command(room, *arguments, secret=None):
+def command(room, *arguments, secret=None, text="a start secret"):
     """Run to the end; returns what it printed. The secret goes by an inherited descriptor."""
     told = [sys.executable, "-m", room, *map(str, arguments)]
-    with Pipe(secret or room.rpartition(".")[2]) as descriptor:
+    with Pipe(secret or room.rpartition(".")[2], text) as descriptor:
         return subprocess.run(
             [*told, "--secrets-fd", str(descriptor)],
             pass_fds=[descriptor],
@@ -109,9 +109,16 @@ async def test_a_wrong_secret_or_a_missing_step_is_one_sentence(tmp_path):
     command("cloud", "init", "--config", cloud)
     again = command("cloud", "init", "--config", cloud)
     rootless = command("cloud", "serve", "--config", cloud)
+    wrong = command("cloud", "serve", "--config", cloud, text="another")
     nameless = command("cloud", "serve", "--config", cloud, secret="another")
 
-    for failed, said in ((early, "init"), (again, "already"), (rootless, "init-root"), (nameless, "secret")):
+    for failed, said in (
+        (early, "init"),
+        (again, "already"),
+        (rootless, "init-root"),
+        (nameless, "JSON"),
+        (wrong, "secret"),
+    ):
         assert failed.returncode == 1
         assert said in failed.stderr
         assert "Traceback" not in failed.stderr
