@@ -3,7 +3,8 @@
 1. A hello is answered, for each EdgeHSM of that factory, with a cursor and the last cosignature. Nothing is remembered
    of a stream but what is in the database.
 2. Pages and results are handled one at a time, in the order they came, and answered after they are durable.
-3. Deliveries go down in the order of their number, once a stream; work orders once a stream, and again as ended.
+3. Deliveries go down in the order of their number, once a stream, and none to an EdgeHSM whose log is frozen; work
+   orders once a stream, and again as ended.
 4. Five seconds of silence end a stream.
 5. What one EdgeHSM sends wrong stops neither the stream nor the others.
 """
@@ -130,7 +131,10 @@ class Stream:
             case "hello":
                 await self._greet(request.hello)
             case "page":
-                await self._out.put(await self._parts.receiver.take(request.page, self._factory_id))
+                answer = await self._parts.receiver.take(request.page, self._factory_id)
+                if answer.HasField("frozen"):
+                    self._delivered.pop((request.page.edgehsm_id, request.page.epoch), None)
+                await self._out.put(answer)
             case "result":
                 await self._take_result(request.result)
             case _:
@@ -154,12 +158,12 @@ class Stream:
         except Refused as refusal:
             _log.warning("unknown EdgeHSM", factory=self._factory_id, edgehsm=told.edgehsm_id, why=refusal.what)
             return []
+        if edgehsm.state == EdgeHsmState.EDGE_HSM_STATE_FROZEN:
+            return [frozen(edgehsm)]
         place = (told.edgehsm_id, told.epoch)
         self._delivered[place] = max(told.delivered_up_to, self._delivered.get(place, 0))
         log = session.get(LogRow, place)
-        go_on = cursor(*place, log.size if log else 0, _answered_up_to(session, *place))
-        is_frozen = edgehsm.state == EdgeHsmState.EDGE_HSM_STATE_FROZEN
-        return [go_on, frozen(edgehsm)] if is_frozen else [go_on]
+        return [cursor(*place, log.size if log else 0, _answered_up_to(session, *place))]
 
     async def _take_result(self, result: DeliveryResult) -> None:
         """A result the cloud cannot place is told to people and dropped: it must not come again for ever."""

@@ -13,7 +13,7 @@ from cryptography import x509
 from google.protobuf.message import DecodeError
 
 from factory.config import Config
-from factory.site import CLOUD, keep_identity, spki_der
+from factory.site import CLOUD, keep_file, keep_identity, spki_der
 from obis.mesh.authorities import Authorities
 from obis.mesh.channel import open_channel
 from obis.mesh.credentials import Credentials
@@ -46,8 +46,8 @@ async def enrol(config: Config, ticket: Path, passphrase: bytes) -> None:
             trust = await stub.GetTrust(GetTrustRequest(), timeout=_CALL_SECONDS)
             require_own_mesh(trust, config.mesh.fingerprint, authority)
             response = await stub.EnrolFactory(request, timeout=_CALL_SECONDS)
-    (folder / "transport_ca.der").write_bytes(trust.transport_ca_cert_der)
-    (folder / "site_root.der").write_bytes(trust.site_root_cert_der)
+    keep_file(folder / "transport_ca.der", trust.transport_ca_cert_der)
+    keep_file(folder / "site_root.der", trust.site_root_cert_der)
     keep_identity(folder, key, list(response.certificate_chain_der), passphrase)
 
 

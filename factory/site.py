@@ -1,7 +1,7 @@
 """Whom the Factory Service believes and what it shows: files of `data/identity`, made by `enrol`, completed by `serve`.
 
-    transport.key             its transport key, sealed under the start secret
     chain.pem                 its certificate, by the cloud's transport CA
+    transport-<id>.key        the key of that certificate, sealed under the start secret; <id> is of its public half
     transport_ca.der          from mesh.json, checked against the trust root
     site_root.der             of the trust root: certifies site CAs
     <edgehsm>-<epoch>.der     site CAs, from the cloud, checked against site root and host
@@ -13,7 +13,9 @@ there, and later for the next epoch.
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -30,7 +32,7 @@ from obis.mesh.channel import open_channel
 from obis.mesh.credentials import Credentials
 from obis.mesh.identity import CLOUD_HOST, Identity, Role
 from obis.mesh.status import understood
-from obis.mesh.transport import TransportKey, keep_chain, read_chain
+from obis.mesh.transport import OwnCertificate, TransportKey, keep_chain, read_chain
 from obis.refusal import Refused
 from obis.v1.enrolment_pb2 import GetEdgeHsmEnrolmentRequest, RenewRequest
 from obis.v1.enrolment_pb2_grpc import EnrolmentStub
@@ -57,9 +59,7 @@ class Site:
         self.host = f"{config.factory_id}.site.obis"
         self.transport_ca = x509.load_pem_x509_certificate(config.mesh.transport_ca_pem)
         self.site_root = x509.load_der_x509_certificate((self._folder / "site_root.der").read_bytes())
-        key = TransportKey.unseal(self._folder / "transport.key", passphrase)
-        own = key.certified(read_chain(self._folder / "chain.pem"))
-        self.credentials = Credentials(self._authorities(), own)
+        self.credentials = Credentials(self._authorities(), read_identity(self._folder, passphrase))
 
     def open_cloud(self) -> grpc.aio.Channel:
         """A connection to the cloud's mesh port."""
@@ -74,12 +74,9 @@ class Site:
     async def learn(self) -> None:
         """Ask the cloud for the site CAs of this site's EdgeHSMs, until cancelled."""
         while True:
-            try:
-                async with open_channel(self._config.mesh.enrolment, CLOUD, self.credentials) as channel:
-                    for each in self._config.edgehsms:
-                        await self._learn_one(EnrolmentStub(channel), each.edgehsm_id)
-            except (Refused, OSError) as failure:
-                _log.info("no new site CA", why=str(failure))
+            async with open_channel(self._config.mesh.enrolment, CLOUD, self.credentials) as channel:
+                for each in self._config.edgehsms:
+                    await self._learn_one(EnrolmentStub(channel), each.edgehsm_id)
             known = all(self._epochs(each.edgehsm_id) for each in self._config.edgehsms)
             await asyncio.sleep(_ASK_FOR_NEXT_EPOCH_EVERY if known else _ASK_EVERY)
 
@@ -104,13 +101,17 @@ class Site:
         self.credentials.replace(own=key.certified(list(response.certificate_chain_der)))
 
     async def _learn_one(self, stub: EnrolmentAsyncStub, edgehsm_id: str) -> None:
+        """The site CA of the epoch after those known; mostly there is none, and that is no news."""
         epoch = max(self._epochs(edgehsm_id), default=0) + 1
         request = GetEdgeHsmEnrolmentRequest(edgehsm_id=edgehsm_id, epoch=epoch)
-        with understood("cloud"):
-            response = await stub.GetEdgeHsmEnrolment(request, timeout=_CALL_SECONDS)
-        authority = x509.load_der_x509_certificate(response.site_ca_cert_der)
-        require_site_ca(authority, self.site_root, self.host)
-        (self._folder / f"{edgehsm_id}-{epoch}.der").write_bytes(response.site_ca_cert_der)
+        try:
+            with understood("cloud"):
+                response = await stub.GetEdgeHsmEnrolment(request, timeout=_CALL_SECONDS)
+            require_site_ca(x509.load_der_x509_certificate(response.site_ca_cert_der), self.site_root, self.host)
+        except (Refused, ValueError, x509.ExtensionNotFound) as failure:
+            _log.debug("no new site CA", edgehsm=edgehsm_id, epoch=epoch, why=str(failure))
+            return
+        keep_file(self._folder / f"{edgehsm_id}-{epoch}.der", response.site_ca_cert_der)
         self.credentials.replace(authorities=self._authorities())
         _log.info("site CA known", log=LogId(edgehsm_id, epoch))
 
@@ -131,9 +132,35 @@ class Site:
 
 
 def keep_identity(folder: Path, key: TransportKey, chain_der: list[bytes], passphrase: bytes) -> None:
-    """Write key and chain. The key goes first: a crash in between leaves a chain that `enrol` or `renew` makes anew."""
-    key.seal(folder / "transport.key", passphrase)
+    """Change to this key and chain. The chain says which key is meant, so a crash leaves the old pair or the new one."""
+    before = set(folder.glob("transport-*.key"))
+    path = key_path(folder, key.public_der)
+    key.seal(path, passphrase)
     keep_chain(folder / "chain.pem", chain_der)
+    for old in before - {path}:
+        old.unlink()
+
+
+def read_identity(folder: Path, passphrase: bytes) -> OwnCertificate:
+    """The kept pair. Raises OSError where `enrol` has not been run, TransportKeyUnusable for a wrong passphrase."""
+    chain = read_chain(folder / "chain.pem")
+    path = key_path(folder, spki_der(x509.load_der_x509_certificate(chain[0])))
+    return TransportKey.unseal(path, passphrase).certified(chain)
+
+
+def key_path(folder: Path, public_der: bytes) -> Path:
+    """Where the key of this public half is kept."""
+    return folder / f"transport-{sha256(public_der).hexdigest()[:16]}.key"
+
+
+def keep_file(path: Path, content: bytes) -> None:
+    """Write a file so that a crash leaves none or all of it."""
+    fresh = path.with_suffix(".new")
+    with fresh.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
 
 
 def require_site_ca(authority: x509.Certificate, root: x509.Certificate, host: str) -> None:

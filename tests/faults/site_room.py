@@ -25,6 +25,7 @@ from cloud.artifacts import Artifacts
 from cloud.keystore import P256Signer
 from cloud.link import FactoryLinkServicer
 from cloud.logbook import link_parts
+from factory.site import key_path
 from loadtest.faults import FaultyLink
 from obis.mesh.channel import open_channel
 from obis.mesh.identity import CLOUD_HOST, Identity, Role
@@ -134,7 +135,7 @@ def write_site(folder: Path, mesh: FakeMesh, cloud: str, line: str, front: int, 
     identity.mkdir(parents=True)
     key = TransportKey.generate()
     own = mesh.cas[CLOUD_HOST].certify(key, Identity(Role.FACTORY, FACTORY))
-    key.seal(identity / "transport.key", PASSPHRASE.encode())
+    key.seal(key_path(identity, key.public_der), PASSPHRASE.encode())
     (identity / "chain.pem").write_bytes(own.chain_pem)
     site_ca = mesh.cas[f"{FACTORY}.site.obis"].certificate.public_bytes(Encoding.DER)
     for name in ("site_root.der", f"{log.edgehsm_id}-{log.epoch}.der"):
