@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
 
+from obis.refusal import Refused
+from obis.v1.reason_pb2 import Reason
 from station.actions import Entry, Mark
 
 
@@ -28,15 +30,21 @@ class Journal:
         return _read(json.loads(path.read_text())) if path.exists() else None
 
     def write(self, entry: Entry, *, durable: bool = True) -> None:
-        """On the disk when it returns; not so if the loss of it costs nothing (`durable` false)."""
+        """On the disk when it returns; not so if the loss of it costs nothing (`durable` false).
+
+        Raises Refused STORAGE_FULL.
+        """
         fresh = self._path(entry.uid).with_suffix(".new")
         written = {name: value.hex() if isinstance(value, bytes) else value for name, value in asdict(entry).items()}
-        with fresh.open("w") as file:
-            json.dump(written, file)
-            file.flush()
-            if durable:
-                os.fdatasync(file.fileno())
-        fresh.replace(self._path(entry.uid))
+        try:
+            with fresh.open("w") as file:
+                json.dump(written, file)
+                file.flush()
+                if durable:
+                    os.fdatasync(file.fileno())
+            fresh.replace(self._path(entry.uid))
+        except OSError as error:
+            raise Refused(Reason.REASON_STORAGE_FULL, f"the journal cannot be written: {error.strerror}") from None
 
     def entries(self) -> Iterator[Entry]:
         """All units, in no order."""

@@ -1,6 +1,6 @@
 """The line: takes commands, puts units on sockets, has them provisioned side by side, and says how each ended.
 
-A unit that is HELD stays where it is and is tried again; nothing else takes its socket meanwhile.
+A unit that is HELD stays where it is and is tried again until the line closes; nothing else takes its socket meanwhile.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from obis.mesh.status import understood
 from obis.refusal import Refused
@@ -29,7 +29,8 @@ from station.work import Ready, Work
 if TYPE_CHECKING:
     from obis.v1.line_pb2_grpc import LineAsyncStub
 
-RECORDS_A_CALL = 1000
+RECORDS_A_CALL: Final = 1000
+HELD_SECONDS: Final = 1.0  # before a held unit is tried again
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Line:
     journal: Journal
     print_label: Callable[[Label], None]
     patience_seconds: float
+    closing: bool = False
     tally: Tally = field(default_factory=Tally)
     _good: dict[bytes, bytes] = field(default_factory=dict)
     _where: dict[bytes, str] = field(default_factory=dict)
@@ -159,8 +161,9 @@ class Line:
             if outcome.finish.result is Result.PASS:
                 self._good[bench.order.auth_id] = outcome.uid
                 self._where[outcome.uid] = socket.plan.name
-            if outcome.finish.result is not Result.HELD:
+            if outcome.finish.result is not Result.HELD or self.closing:
                 return outcome.finish.result.value
+            await asyncio.sleep(HELD_SECONDS)
 
     def _bench(self, ready: Ready) -> Bench:
         return Bench(

@@ -68,13 +68,14 @@ def say(event: Event) -> None:
 
 
 async def obey(line: Line, commands: asyncio.StreamReader) -> None:
-    """Commands until quit or the end of input; those that run are waited for."""
+    """Commands until quit or the end of input; those that run are waited for, but held units no longer than once."""
     async with asyncio.TaskGroup() as group:
         async for text in commands:
             command = _parsed(text)
             if command.get("do") == "quit":
-                return
+                break
             group.create_task(_run(line, command))
+        line.closing = True
 
 
 async def stdin() -> asyncio.StreamReader:

@@ -117,15 +117,18 @@ class ProvisionStream:
             waits = min(2 * waits, LONGEST_WAIT_SECONDS)
 
     async def _requests(self) -> AsyncIterator[ProvisionRequest]:
-        """Everything unanswered first, then what comes. Rule 1."""
+        """Everything unanswered first, then what comes. Rule 1. Ends when a newer stream has taken over."""
         self.counters.streams += 1
+        mine = self.counters.streams
         self._outbox = list(self._pending.values())
+        self._wake.set()
         while True:
-            while not self._outbox:
+            while not self._outbox and mine == self.counters.streams:
                 self._wake.clear()
                 await self._wake.wait()
-            steps = self._batch()
-            if steps:
+            if mine != self.counters.streams:
+                return
+            if steps := self._batch():
                 self.counters.messages += 1
                 self.counters.steps += len(steps)
                 yield ProvisionRequest(steps=steps)

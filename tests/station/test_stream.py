@@ -67,3 +67,49 @@ async def test_a_stream_that_is_refused_tells_everybody_why():
 
     with pytest.raises(Refused, match="ROLE_NOT_ALLOWED"):
         await with_stream(Closed(), lambda stream: stream.ask([step(1)], 5))
+
+
+async def test_a_stream_that_was_replaced_takes_nothing_from_its_successor():
+    """The old stream's sender wakes with the new one; were it to take a step, the step would wait for nobody."""
+
+    class Leaving(Gate):
+        opened = 0
+
+        async def __call__(self, requests):
+            Leaving.opened += 1
+            if Leaving.opened == 1:
+                Leaving.abandoned = asyncio.ensure_future(anext(requests))
+                await asyncio.sleep(0)
+                return
+            async for request in requests:
+                self.messages.append(request)
+                yield ProvisionResponse(replies=[self.reply(each) for each in request.steps])
+
+    async def work(stream):
+        while Leaving.opened < 2:  # noqa: ASYNC110  # what is waited for has no event
+            await asyncio.sleep(0.01)
+        return await stream.ask([step(1)], 2)
+
+    gate = Leaving()
+    _, replies = await with_stream(gate, work)
+
+    assert len(replies) == 1
+    with pytest.raises(StopAsyncIteration):
+        await Leaving.abandoned
+
+
+async def test_a_journal_that_cannot_be_written_keeps_the_unit(tmp_path, chips):
+    """No room, no promise: the line stops with the unit on the bench instead of locking what it could not resume."""
+    from station.journal import Journal
+    from tests.station.orders import Making
+    from tests.station.test_session import Station
+
+    async with Station(tmp_path, Making()) as station:
+        socket = chips("generic-wifi").socket(slot=3)
+        await socket.place()
+        station.bench.journal = Journal(tmp_path / "gone")
+        (tmp_path / "gone").rmdir()
+        with pytest.raises(Refused, match="STORAGE_FULL"):
+            await station.bench.provision(socket.chip)
+
+    assert (await socket.chip.identify()).lifecycle < 4
