@@ -17,6 +17,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, TypeAlias
 
 import grpc
@@ -36,6 +37,8 @@ Handler: TypeAlias = Any  # grpc.RpcMethodHandler
 Parse: TypeAlias = Callable[[bytes], Message]
 
 _UNREADABLE = "the request is not a message of this method"
+# All of 256 broken steps would be more than trailing metadata may hold (8 KiB), and the caller would be told nothing.
+_VIOLATIONS_TOLD = 16
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class _Method:
         return self.rules.authorities().identify(leaf_pem, self.rules.now())
 
     def request(self, received: bytes) -> Message:
-        """Step 3; raises Malformed with every field that breaks a rule."""
+        """Step 3; raises Malformed with the fields that break a rule, the first of them."""
         parse: Parse = self.handler.request_deserializer
         try:
             message = parse(received)
@@ -101,7 +104,7 @@ class _Method:
             raise Refused(reason_pb2.REASON_MALFORMED, _UNREADABLE, where=self.name) from None
         broken = tuple(
             Violation(_path(each.proto.field), each.proto.message or each.proto.rule_id)
-            for each in protovalidate.collect_violations(message)
+            for each in islice(protovalidate.collect_violations(message), _VIOLATIONS_TOLD)
         )
         if broken:
             what = f"{broken[0].field or 'the message'}: {broken[0].rule}"

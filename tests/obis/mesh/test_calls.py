@@ -52,6 +52,16 @@ async def test_a_message_that_breaks_a_rule_is_malformed_and_names_the_field(ben
     assert "signatures[0].key_id" in [each.field for each in refusal.value.violations]
 
 
+async def test_a_message_that_breaks_every_rule_it_has_is_still_told_so(bench):
+    """What is told of them stays within the metadata a call may carry."""
+    everything = Envelope(payload_type="test", payload=b"x", signatures=[{"sig": b"x"}] * 256)
+
+    with pytest.raises(Refused, match="MALFORMED") as refusal, understood("echo"):
+        await bench.stub().one(everything)
+
+    assert 0 < len(refusal.value.violations) < 256
+
+
 async def test_rubbish_is_malformed(bench):
     with pytest.raises(Refused, match="not a message"), understood("echo"):
         await bench.stub().raw(b"\xff\xff\xff")
