@@ -29,7 +29,8 @@ from obis.v1.leaf_pb2 import AuthorizationClosedLeaf, CloseReason, LogLeaf, Refu
 from obis.v1.reason_pb2 import Reason
 from obis.v1.scope_pb2 import TimeQuality
 
-CLOCK: Final = "clock"  # name of the mark in the store's state
+CLOCK: Final = "clock"  # names of marks in the store's state
+ROOT: Final = "log-root"
 REFUSALS_A_MINUTE: Final = 10  # leaves of one reason
 
 _ISSUE_DAC: Final = int(ActKind.ISSUE_DAC)
@@ -91,11 +92,11 @@ class Book:
         self.mark = beacon(self.mark, self.clocks, time)
 
     def take_changes(self) -> Changes:
-        """What is to be committed, with the clock's mark; from here on the book counts it as kept."""
+        """What is to be committed, with the marks of clock and log; from here on the book counts it as kept."""
         changes, self.changes, self._fresh = self.changes, Changes(), {}
         changes.accounts.update((each, self.ledger.by_sequence[each].account()) for each in self._counted)
         self._counted.clear()
-        changes.state[CLOCK] = self.mark.encode()
+        changes.state[CLOCK], changes.state[ROOT] = self.mark.encode(), self.log.root()
         return changes
 
     def write(self, entry: LogLeaf, station: bytes = b"") -> int:

@@ -2,7 +2,8 @@
 
  1. The enrolment is finished again from its stored answer, against the fingerprint pinned in the configuration.
  2. Every signed object is verified again, under the trust root version it was admitted under.
- 3. The log is hashed anew from its leaves; acts fold into the ledger; counted and issued numbers must agree.
+ 3. The log is hashed anew from its leaves and must have the root kept at the last commit; acts fold into the ledger;
+    counted and issued numbers must agree.
  4. The log must contain the highest cosigned checkpoint, from the ledger and from the file beside it (rollback).
 What disagrees refuses the start (StoreUnusable). Nothing is repaired here.
 """
@@ -13,9 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from google.protobuf.message import DecodeError
+
 from edgehsm.boundary import enrolment, site, witnessed
 from edgehsm.boundary.admission import authorizations, grants, notices, pais, roots
-from edgehsm.boundary.book import CLOCK, Book
+from edgehsm.boundary.book import CLOCK, ROOT, Book
 from edgehsm.boundary.changes import ActKind, Stored
 from edgehsm.boundary.clock import Mark
 from edgehsm.boundary.deliveries import grant_papers
@@ -52,6 +55,8 @@ def restore(place: Place, element: Element, store: Store, cosigned_file: Path) -
         _require_contained(book, by_kind.get(witnessed.KIND), cosigned_file)
     except Refused as refused:
         raise StoreUnusable(f"what is kept does not verify: {refused} ({refused.where})") from refused
+    except (DecodeError, KeyError, ValueError, TypeError) as error:
+        raise StoreUnusable(f"what is kept does not read: {type(error).__name__}") from error
     return book
 
 
@@ -135,8 +140,10 @@ def _fold(book: Book, store: Store) -> None:
             book.sessions.fold(act.log_index, book.leaf(act.log_index))
     if wrong := book.ledger.restore(store.accounts()):
         raise StoreUnusable("; ".join(wrong))
-    kept = store.state().get(CLOCK)
-    book.mark = Mark.decode(kept) if kept else Mark()
+    state = store.state()
+    if state[ROOT] != book.log.root():
+        raise StoreUnusable("the leaves are not the ones that were committed")
+    book.mark = Mark.decode(state[CLOCK])
 
 
 def _require_contained(book: Book, stored: Stored | None, cosigned_file: Path) -> None:
