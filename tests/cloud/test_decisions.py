@@ -1,6 +1,8 @@
 """The room's decisions, without ports or tables."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cloud import batch, product, proposal, version
 from cloud.product import Room
@@ -49,6 +51,25 @@ def test_the_share_the_grant_and_the_product_each_bound_a_batch(tight):
 
 def test_exactly_what_is_left_is_allowed():
     assert choose([candidate(promised=95, spent=95)], 5, product_left=5)
+
+
+rooms = st.builds(Room, st.integers(1, 60), st.integers(0, 60))
+
+
+@given(st.lists(st.tuples(rooms, rooms), max_size=5), rooms, st.integers(1, 70))
+def test_a_batch_is_paid_exactly_when_somebody_can_pay_all_of_it(pairs, of_product, quantity):
+    """Never more than any of the three bounds leaves, and never refused while one Grant could pay."""
+    candidates = [
+        batch.Candidate(bytes([place]), Grant(window=WINDOW), of_grant, of_share)
+        for place, (of_grant, of_share) in enumerate(pairs)
+    ]
+    able = [each for each in candidates if quantity <= min(each.of_grant.left, each.of_share.left, of_product.left)]
+    try:
+        chosen = batch.choose_grant(candidates, of_product, quantity, WINDOW, 1500)
+    except Refused:
+        assert able == []
+    else:
+        assert chosen == able[0]
 
 
 def test_without_a_share_the_edgehsm_is_wrong_and_not_the_quantity():

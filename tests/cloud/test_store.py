@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from alembic import command
-from sqlalchemy import BigInteger, Integer
+from sqlalchemy import BigInteger, Integer, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateTable
@@ -85,6 +85,25 @@ def test_tables_are_what_the_migrations_make_and_the_way_back_works(url):
         command.check(config)
         command.downgrade(config, "base")
         command.upgrade(config, "head")
+    engine.dispose()
+
+
+def test_what_was_stored_before_a_migration_is_there_after_it(url):
+    engine = open_engine(url)
+    config = migrate.alembic_config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(text("INSERT INTO organisations VALUES ('oem', 'Acme', 1, 5)"))
+    with pytest.raises(migrate.WrongRevision, match="0001"):
+        migrate.require_current(engine)
+
+    migrate.upgrade(engine)
+
+    store = open_store(url)
+    with store.reading() as session:
+        assert session.get(OrganisationRow, "oem").name == "Acme"
+    store.close()
     engine.dispose()
 
 
