@@ -4,7 +4,9 @@
 2. What a call has returned from is durable (SQLite, WAL, synchronous=FULL): kill -9 or power loss loses none of it.
 3. A log's pages follow one another without gap or overlap; its size is the end of its last page.
 4. Doing anything again changes nothing: pages are known by their first index, deliveries by their number.
-5. Nothing here is the only copy. A lost buffer is filled again from EdgeHSM and the cloud.
+5. A page that is read is the page that was kept: one that rotted on the disk is dropped and fetched again.
+6. Nothing here is the only copy. A lost buffer is filled again from EdgeHSM and the cloud.
+7. A page goes 30 days after it was kept, if the cloud has cosigned it; the last page of a log stays, and says its size.
 """
 
 from __future__ import annotations
@@ -14,16 +16,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
+RETENTION_SECONDS: Final = 30 * 86400
 _TABLES = """
 CREATE TABLE IF NOT EXISTS log (
   edgehsm_id TEXT, epoch INTEGER, cosigned_size INTEGER NOT NULL DEFAULT 0, checkpoint BLOB NOT NULL DEFAULT x'',
   trouble TEXT NOT NULL DEFAULT '', PRIMARY KEY (edgehsm_id, epoch)) STRICT;
 CREATE TABLE IF NOT EXISTS page (
   edgehsm_id TEXT, epoch INTEGER, first_index INTEGER, end_index INTEGER NOT NULL, content BLOB NOT NULL,
-  PRIMARY KEY (edgehsm_id, epoch, first_index)) STRICT;
+  digest BLOB NOT NULL, kept_at INTEGER NOT NULL, PRIMARY KEY (edgehsm_id, epoch, first_index)) STRICT;
 CREATE TABLE IF NOT EXISTS evidence (
   edgehsm_id TEXT, epoch INTEGER, content BLOB, PRIMARY KEY (edgehsm_id, epoch, content)) STRICT;
 CREATE TABLE IF NOT EXISTS delivery (
@@ -100,7 +104,7 @@ class Buffer:
         found = self._one("SELECT max(end_index) FROM page WHERE edgehsm_id = ? AND epoch = ?", *log)
         return found or 0
 
-    def append_page(self, log: LogId, page: StoredPage) -> bool:
+    def append_page(self, log: LogId, page: StoredPage, now: int = 0) -> bool:
         """Keep a page; False if these leaves are held already. Raises PageDoesNotFit for a gap or an overlap."""
         with self._transaction() as database:
             row = database.execute("SELECT max(end_index) FROM page WHERE edgehsm_id = ? AND epoch = ?", log).fetchone()
@@ -109,20 +113,33 @@ class Buffer:
                 return False
             if page.first_index != size:
                 raise PageDoesNotFit(f"page begins at {page.first_index}, the kept log ends at {size}")
-            database.execute(
-                "INSERT INTO page VALUES (?, ?, ?, ?, ?)", (*log, page.first_index, page.end_index, page.content)
-            )
+            values = (*log, page.first_index, page.end_index, page.content, sha256(page.content).digest(), now)
+            database.execute("INSERT INTO page VALUES (?, ?, ?, ?, ?, ?, ?)", values)
             return True
 
     def page_with(self, log: LogId, index: int) -> StoredPage | None:
-        """The page that holds leaf `index`, or None if the log is shorter."""
-        query = "SELECT first_index, end_index, content FROM page WHERE edgehsm_id = ? AND epoch = ? AND end_index > ?"
-        row = self._row(f"{query} AND first_index <= ? ORDER BY first_index LIMIT 1", *log, index, index)
-        return StoredPage(*row) if row else None
+        """The page that holds leaf `index`; None if the log is shorter, or it went (rule 7) or rotted (rule 5)."""
+        query = "SELECT first_index, end_index, content, digest FROM page WHERE edgehsm_id = ? AND epoch = ?"
+        row = self._row(f"{query} AND end_index > ? AND first_index <= ? LIMIT 1", *log, index, index)
+        if row is None:
+            return None
+        if sha256(row[2]).digest() != row[3]:
+            self.drop_from(log, row[0])
+            return None
+        return StoredPage(*row[:3])
 
     def drop_from(self, log: LogId, index: int) -> None:
         """Forget the pages from `index` on: the cloud found them damaged, EdgeHSM has them still."""
         self._change("DELETE FROM page WHERE edgehsm_id = ? AND epoch = ? AND end_index > ?", *log, index)
+
+    def prune(self, now: int) -> int:
+        """Rule 7; how many pages went."""
+        return self._change(
+            "DELETE FROM page WHERE kept_at < ? AND end_index <= (SELECT cosigned_size FROM log WHERE"
+            " log.edgehsm_id = page.edgehsm_id AND log.epoch = page.epoch) AND end_index < (SELECT max(end_index)"
+            " FROM page AS other WHERE other.edgehsm_id = page.edgehsm_id AND other.epoch = page.epoch)",
+            now - RETENTION_SECONDS,
+        )
 
     def keep_evidence(self, log: LogId, content: bytes) -> None:
         """Keep a page of a log that went back, beside the pages of what it was before."""

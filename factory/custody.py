@@ -144,9 +144,8 @@ class Custodian:
     async def _keep(self, log: LogId, page: LogPage) -> int:
         end = page.first_index + len(page.leaves)
         try:
-            await asyncio.to_thread(
-                self._buffer.append_page, log, StoredPage(page.first_index, end, page.SerializeToString())
-            )
+            stored = StoredPage(page.first_index, end, page.SerializeToString())
+            await asyncio.to_thread(self._buffer.append_page, log, stored, int(time.time()))
         except PageDoesNotFit as misfit:
             raise Refused(Reason.REASON_SEQUENCE_GAP, str(misfit), f"{log.edgehsm_id}/{log.epoch}") from None
         self._bell.ring()

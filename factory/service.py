@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from importlib.metadata import version
@@ -32,6 +33,7 @@ from obis.v1.reason_pb2 import Reason
 from obis.v1.supervisor_pb2_grpc import add_SupervisorServicer_to_server
 
 _FETCH_AGAIN: Final = 5.0
+_PRUNE_EVERY: Final = 3600.0
 _log = structlog.get_logger("factory")
 
 
@@ -70,7 +72,7 @@ class FactoryService:
         await line.start()
         await door.start()
         _log.info("factory serves", factory_id=self._config.factory_id, line=line.port, enrolment=door.port)
-        works = [self.site.learn(), self.site.renew(), self.uplink.run(), self._prefetch()]
+        works = [self.site.learn(), self.site.renew(), self.uplink.run(), self._prefetch(), self._prune()]
         works += [each.run() for each in self.custodians.values()]
         tasks = [asyncio.create_task(each) for each in works]
         stop = asyncio.create_task(signalled())
@@ -121,6 +123,13 @@ class FactoryService:
                     _log.info("artifact not here yet", digest=digest.hex()[:16], why=str(failure))
             await self.bell.heard(_FETCH_AGAIN)
             await asyncio.sleep(0.1)
+
+    async def _prune(self) -> None:
+        while True:
+            gone = await asyncio.to_thread(self.buffer.prune, int(time.time()))
+            if gone:
+                _log.info("old pages went", pages=gone)
+            await asyncio.sleep(_PRUNE_EVERY)
 
     def _wanted(self) -> Iterator[bytes]:
         for work in self.buffer.work_after(0):

@@ -82,6 +82,10 @@ class SupervisorServicer(supervisor_pb2_grpc.SupervisorServicer):
         while True:
             log = self._buffer.latest(request.edgehsm_id)
             page = self._buffer.page_with(log, index) if log else None
+            if log and not page and index < self._buffer.size(log):
+                raise Refused(
+                    Reason.REASON_NOT_FOUND, f"leaf {index} is not here any more: ask the cloud", "from_index"
+                )
             if log and page:
                 for response in self._leaves(log, LogPage.FromString(page.content), index):
                     yield response

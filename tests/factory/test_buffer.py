@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from factory.buffer import Buffer, LogId, PageDoesNotFit, StoredPage
+from factory.buffer import RETENTION_SECONDS, Buffer, LogId, PageDoesNotFit, StoredPage
 
 LOG = LogId("edge-1", 1)
 
@@ -62,6 +62,29 @@ def test_a_damaged_page_is_fetched_again(buffer):
 
     assert buffer.size(LOG) == 3
     assert buffer.append_page(LOG, StoredPage(3, 9, b"again"))
+
+
+def test_a_page_that_rotted_is_fetched_again(buffer):
+    for first, end in ((0, 3), (3, 5), (5, 9)):
+        buffer.append_page(LOG, StoredPage(first, end, b"%d" % first))
+    buffer._database.execute("UPDATE page SET content = x'00' WHERE first_index = 3")
+
+    assert buffer.page_with(LOG, 4) is None
+    assert buffer.size(LOG) == 3
+
+
+def test_old_pages_go_when_the_cloud_has_them_and_the_size_stays(buffer):
+    for at in range(5):
+        buffer.append_page(LOG, StoredPage(at, at + 1, b"%d" % at), now=1000 + at)
+    buffer.keep_cosignature(LOG, 3, b"three")
+    later = 1003 + RETENTION_SECONDS
+
+    assert buffer.prune(later) == 3
+    assert buffer.prune(later) == 0
+    buffer.keep_cosignature(LOG, 5, b"five")
+    assert buffer.prune(later + 1000) == 1
+    assert buffer.size(LOG) == 5
+    assert buffer.page_with(LOG, 0) is None
 
 
 def test_cosignatures_only_grow(buffer):

@@ -3,25 +3,33 @@
 The Factory Service is a real process; cloud and front are real servers; all of it is mutual TLS.
 """
 
+import sqlite3
 import time
+from contextlib import closing
+from hashlib import sha256
 
+import grpc
 import pytest
 from sqlmodel import func, select
 
 from cloud import deliveries
 from cloud.store.evidence import ForkRow, LeafRow
 from cloud.store.production import BatchRow, DeliveryRow
+from obis.mesh.channel import open_channel
+from obis.mesh.identity import Identity, Role
 from obis.v1.batches_pb2 import BatchState
-from obis.v1.delivery_pb2 import Delivery
+from obis.v1.delivery_pb2 import Delivery, LogPage
 from obis.v1.envelope_pb2 import Envelope
 from obis.v1.factories_pb2 import EdgeHsmState
+from obis.v1.factory_link_pb2 import FetchArtifactRequest
+from obis.v1.factory_link_pb2_grpc import FactoryLinkStub
 from obis.v1.line_pb2 import LineFetchArtifactRequest, RecordStatusRequest, WatchWorkRequest
 from obis.v1.line_pb2_grpc import LineStub
 from obis.v1.supervisor_pb2 import StatusRequest, WatchRecordsRequest
 from obis.v1.supervisor_pb2_grpc import SupervisorStub
 from tests.cloud.cloud_room import AUTH, FIRMWARE
 from tests.fakes.log import FakeLog
-from tests.faults.site_room import open_site, until
+from tests.faults.site_room import CLOUD, open_site, until
 
 
 @pytest.fixture
@@ -168,9 +176,46 @@ async def test_a_fork_that_grew_past_the_witness_is_frozen_and_both_branches_kep
         await until_status(channel, lambda said: "BROKEN_CHAIN" in said.edgehsms[0].last_refusal)
 
 
-async def test_firmware_is_fetched_by_digest_and_the_mes_reads_on_from_its_cursor(site):
-    from hashlib import sha256
+async def test_a_page_altered_in_the_buffer_is_refused_fetched_again_and_freezes_nothing(site):
+    site.start()
+    await until(lambda: site.cosigned() == site.log.size)
+    site.link.cut()
+    site.log.make(700)
+    async with site.supervisor() as channel:
+        await until_status(channel, lambda said: said.edgehsms[0].buffered_size == site.log.size)
+    site.kill()
+    alter_last_page(site.folder / "factory" / "buffer.db")
+    site.link.restore()
+    site.start()
 
+    await until(lambda: site.cosigned() == site.log.size)
+    assert site.cloud.edgehsm(site.log).state == EdgeHsmState.EDGE_HSM_STATE_ENROLLED
+    assert leaves_in_cloud(site) == site.log.size
+
+
+def alter_last_page(path):
+    """As somebody at the site would who can write the file."""
+    with closing(sqlite3.connect(path)) as database:
+        query = "SELECT first_index, content FROM page ORDER BY first_index DESC LIMIT 1"
+        first, content = database.execute(query).fetchone()
+        page = LogPage.FromString(content)
+        page.leaves[0] += b"!"
+        content = page.SerializeToString()
+        values = (content, sha256(content).digest(), first)
+        database.execute("UPDATE page SET content = ?, digest = ? WHERE first_index = ?", values)
+        database.commit()
+
+
+async def test_another_factorys_firmware_is_not_given(site):
+    credentials = site.mesh.credentials(Identity(Role.FACTORY, "vn-1"))
+    async with open_channel(site.link.address, CLOUD, credentials) as channel:
+        call = FactoryLinkStub(channel).FetchArtifact(FetchArtifactRequest(digest=sha256(FIRMWARE).digest()))
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await call.read()
+    assert refusal.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_firmware_is_fetched_by_digest_and_the_mes_reads_on_from_its_cursor(site):
     site.start()
     await until(lambda: site.cosigned() == site.log.size)
     async with site.station() as channel:
