@@ -36,6 +36,7 @@ _SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 _PLAIN: Final = b"\x01"
 _COSIGNATURE: Final = b"\x04"
 _SIGNATURE_BYTES: Final = 64
+_LATEST: Final = 2**63 - 1  # tlog-cosignature: a timestamp is below 2^63
 
 Sign = Callable[[bytes], bytes]
 
@@ -123,6 +124,8 @@ def verify_cosignature(note_bytes: bytes, name: str, witness_spki_der: bytes) ->
         raise Refused(Reason.REASON_SIGNATURE_INVALID, "the note is not cosigned", name)
     line = note.lines[1]
     at = int.from_bytes(line.signature[:8])
+    if at > _LATEST:
+        raise Refused(Reason.REASON_SIGNATURE_INVALID, "the cosignature's time is none", name)
     _verify_line(line, name, _COSIGNATURE, witness_spki_der, _cosigned(at, note.checkpoint))
     return note.checkpoint, at
 

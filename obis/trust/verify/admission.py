@@ -72,10 +72,9 @@ def take_revocation(state: LogState, leaf: LogLeaf, entry: RevocationLeaf) -> No
 
 def take_grant_admitted(state: LogState, leaf: LogLeaf, entry: GrantAdmittedLeaf) -> None:
     """A Grant the export holds, that gives this EdgeHSM and epoch the share the leaf says."""
-    del leaf
     judged = find(state.everything.governance.grants, entry.grant_digest, "Grant")
     grant = judged.message
-    _require_timely(state, judged.root_version)
+    _require_timely(state, judged.root_version, leaf.at)
     if (grant.rule_digest, grant.product_id) != (entry.rule_digest, entry.product_id):
         raise Refused(Reason.REASON_DIGEST_MISMATCH, "the leaf says another rule or product than the Grant")
     if _share(state, grant) != entry.edge_cap:
@@ -121,13 +120,12 @@ def _pai(state: LogState, digest: bytes) -> Pai:
 
 def take_authorization_admitted(state: LogState, leaf: LogLeaf, entry: AuthorizationAdmittedLeaf) -> None:
     """An Authorization the export holds, once, in sequence, under an admitted Grant, within the share left."""
-    del leaf
     governance = state.everything.governance
     judged = governance.authorizations.get(entry.auth_id)
     if judged is None or judged.digest != entry.authorization_digest:
         raise Refused(Reason.REASON_DEPENDENCY_MISSING, "admits an Authorization that is not in the export")
     auth = judged.message
-    _require_timely(state, judged.root_version)
+    _require_timely(state, judged.root_version, leaf.at)
     _require_same(auth, entry)
     if (auth.edgehsm_id, auth.epoch) != state.edgehsm:
         raise Refused(Reason.REASON_WRONG_EDGEHSM, "the Authorization is for another EdgeHSM or epoch")
@@ -206,7 +204,9 @@ def _share(state: LogState, grant: Grant) -> int:
     return find_cap(grant, state.approval.message.factory_id, *state.edgehsm).max_quantity
 
 
-def _require_timely(state: LogState, root_version: int) -> None:
-    """An object that only an older root accepts must have been admitted before the newer root was."""
+def _require_timely(state: LogState, root_version: int, at: int) -> None:
+    """Admitted before its root expired; and if only an older root accepts it, before the newer one was admitted."""
+    if at >= max(view.root.expires_at for view in state.everything.roots.views):
+        raise Refused(Reason.REASON_EXPIRED, "admitted after the trust root had expired")
     if root_version < state.root_version:
         raise Refused(Reason.REASON_TRUST_ROOT_STALE, "admitted after a trust root that no longer accepts its signers")

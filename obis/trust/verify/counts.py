@@ -41,7 +41,7 @@ def _require_equal(what: str, count: int, other: str, expected: int) -> None:
 
 def _check_authorized(governance: Governance, states: list[LogState]) -> None:
     """Every Authorization the cloud signed, admitted or not, fits its share; a closed one holds what it used."""
-    used = {batch.auth.auth_id: batch.committed for state in states for batch in state.batches.values()}
+    used = _used(states)
     held: Counter[tuple[bytes, str, str, int]] = Counter()
     for judged in governance.authorizations.values():
         auth = judged.message
@@ -51,6 +51,11 @@ def _check_authorized(governance: Governance, states: list[LogState]) -> None:
         if held[share] > cap:
             where = f"authorizations/{auth.auth_id.hex()}.dsse"
             raise Refused(Reason.REASON_EDGE_CAP_EXCEEDED, f"{held[share]} authorized of a share of {cap}", where)
+
+
+def _used(states: list[LogState]) -> dict[bytes, int]:
+    """What each admitted Authorization holds of its share: its quantity, or what it used once it is closed."""
+    return {batch.auth.auth_id: batch.committed for state in states for batch in state.batches.values()}
 
 
 def _check_made(governance: Governance, states: list[LogState]) -> None:
@@ -110,9 +115,10 @@ def product_lines(governance: Governance, states: list[LogState]) -> list[Produc
     for state in states:
         for batch in state.batches.values():
             issued[batch.auth.product_id] += batch.issued
+    used = _used(states)
     authorized: Counter[bytes] = Counter()
     for auth in governance.authorizations.values():
-        authorized[auth.message.product_id] += auth.message.quantity
+        authorized[auth.message.product_id] += used.get(auth.message.auth_id, auth.message.quantity)
     granted: dict[bytes, int] = defaultdict(int)
     for grant in governance.grants.values():
         granted[grant.message.product_id] += grant.message.total_quantity

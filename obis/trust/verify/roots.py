@@ -101,6 +101,8 @@ def load_manifest(files: Files, roots: Roots) -> ExportManifest:
     with at(MANIFEST):
         envelope = parse_envelope(get_file(files, MANIFEST))
         manifest = roots.newest.verify(envelope, EXPORT_MANIFEST).message
+        if manifest.exported_at >= roots.newest.root.expires_at:
+            raise Refused(Reason.REASON_EXPIRED, "exported after the trust root had expired")
         if manifest.fingerprint != roots.fingerprint:
             raise Refused(Reason.REASON_TRUST_ROOT_INVALID, "the manifest is of another mesh")
     return manifest

@@ -36,7 +36,7 @@ class LogLine:
 
 @dataclass(frozen=True)
 class ProductLine:
-    """One product: devices made, authorized, granted, and that may ever be made."""
+    """One product: devices made, authorized (of what is closed, made), granted, and that may ever be made."""
 
     product_id: str
     name: str

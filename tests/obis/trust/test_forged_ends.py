@@ -197,6 +197,10 @@ def test_a_second_replacement_of_a_device_that_may_have_one():
     refused("DEVICE_LIMIT_REACHED", f"{LOG}.leaves leaf", World(adding(replaced_again())))
 
 
+def early():
+    return changing(lambda manifest: setattr(manifest, "exported_at", BEGIN))
+
+
 LATE = {
     "two starts alike": (
         with_leaves(lambda leaves: leaves.append(again(leaves, "incarnation"))),
@@ -229,12 +233,22 @@ LATE = {
         at_leaf("debug_closed", lambda leaf: leaf.debug_closed.ClearField("report")),
         "EVIDENCE_TOO_LOW",
     ),
+    "an admission after the root's end": (
+        {"root": changing(lambda root: setattr(root, "expires_at", BEGIN + 1))} | {"manifest": early()},
+        "EXPIRED",
+    ),
     "more stations than approved": (
         {f"approval {EDGE}": changing(lambda each: setattr(each, "max_stations", 1))}
         | with_leaves(lambda leaves: leaves.insert(5, another_station(leaves))),
         "GRANT_EXCEEDED",
     ),
 }  # fmt: skip
+
+
+def test_an_export_from_after_the_roots_end_is_refused():
+    ended = changing(lambda root: setattr(root, "expires_at", BEGIN + 20 * HOUR))
+
+    refused("EXPIRED", "manifest.dsse", World({"root": ended}))
 
 
 def again(leaves, name):
