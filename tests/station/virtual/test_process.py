@@ -1,6 +1,7 @@
 """A chip's process: what it gives to nobody, what it keeps, and what it refuses on the wire."""
 
 import asyncio
+import json
 import struct
 from hashlib import sha256
 from pathlib import Path
@@ -10,7 +11,18 @@ import pytest
 from obis.matter.csr import parse_csr
 from obis.refusal import Refused
 from station.silicon.frames import Frame, Op, Status, Tag, decode, encode
+from tests.station.conftest import ChipProcess
 from tests.station.silicon.contract import AUTH, NONCE, Subject, provisioned
+
+
+class Elsewhere:
+    """Another address, for ChipProcess.socket."""
+
+    soc = "generic-wifi"
+
+    def __init__(self, address):
+        self.address, self.sockets = address, []
+
 
 SECRET = b"a secret that only this chip process was handed"
 
@@ -158,3 +170,31 @@ async def test_no_answer_of_any_operation_holds_the_key(chips, tmp_path):
 
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+async def test_many_devices_each_in_a_process_of_its_own(chip_process, tmp_path):
+    """Forked before any chip exists: other keys, other uids, other processes; they end with their parent."""
+    second = f"unix:{tmp_path / 'second.sock'}"
+    parent = chip_process("generic-wifi", "--listen", second)
+    said = json.loads(parent.process.stdout.readline())
+    first, other = parent.socket(pool=False), ChipProcess.socket(elsewhere := Elsewhere(second), pool=False)
+
+    assert said["event"] == "listening"
+    uids = {(await each.chip.identify()).uid for each in (first, other)}
+    keys = {parse_csr((await each.chip.generate_dac()).csr_der).point for each in (first, other)}
+    assert len(uids) == len(keys) == 2
+    children = children_of(parent.process.pid)
+    assert len(children) == 2
+
+    for each in elsewhere.sockets:
+        each.close()
+    parent.stop()
+    assert not [each for each in children if is_running(each)]
+
+
+def children_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def is_running(pid: str) -> bool:
+    return Path(f"/proc/{pid}").exists()
