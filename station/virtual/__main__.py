@@ -111,7 +111,7 @@ async def _listen(listen: str, sockets: Sockets) -> None:
     else:
         host, _, port = place.rpartition(":")
         server = await asyncio.start_server(sockets.serve, host, int(port))
-    print(json.dumps({"event": "listening", "at": listen}), flush=True)
+    os.write(1, json.dumps({"event": "listening", "at": listen}).encode() + b"\n")  # whole, beside those of siblings
     stopping = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, stopping.set)
