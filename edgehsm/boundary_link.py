@@ -18,12 +18,12 @@ from typing import Final
 import structlog
 from google.protobuf.message import DecodeError
 
+from edgehsm.config import DEADLINE_SECONDS
 from edgehsm.frame import LENGTH, FrameTooLarge, framed, length_of
 from obis.refusal import Refused
 from obis.v1.boundary_pb2 import BoundaryReply, BoundaryRequest
 from obis.v1.reason_pb2 import Reason
 
-DEADLINE_SECONDS: Final = 20.0
 RECONNECT_SECONDS: Final = 0.1
 MOST_SENDS: Final = 3
 
@@ -42,8 +42,9 @@ class _Waiting:
 class BoundaryLink:
     """One connection to the boundary, kept up by `run`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, deadline_seconds: float = DEADLINE_SECONDS) -> None:
         self._path = path
+        self._deadline_seconds = deadline_seconds
         self._ids = itertools.count(1)
         self._waiting: dict[int, _Waiting] = {}
         self._writer: asyncio.StreamWriter | None = None
@@ -53,7 +54,7 @@ class BoundaryLink:
         """Whether the boundary is there now."""
         return self._writer is not None
 
-    async def ask(self, request: BoundaryRequest, *, seconds: float = DEADLINE_SECONDS) -> BoundaryReply:
+    async def ask(self, request: BoundaryRequest) -> BoundaryReply:
         """The boundary's answer; a refusal of the whole request is raised as Refused."""
         request.request_id = next(self._ids)
         answer: asyncio.Future[BoundaryReply] = asyncio.get_running_loop().create_future()
@@ -62,7 +63,7 @@ class BoundaryLink:
         self._waiting[request.request_id] = waiting
         self._send(waiting)
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self._deadline_seconds):
                 reply = await answer
         except TimeoutError:
             raise _unavailable() from None
@@ -80,6 +81,8 @@ class BoundaryLink:
                     self._send(waiting)
                 await self._read(reader)
             except (OSError, EOFError, DecodeError, FrameTooLarge):
+                _log.warning("the boundary has gone", in_flight=len(self._waiting))
+            finally:
                 self._lost()
             await asyncio.sleep(RECONNECT_SECONDS)
 
@@ -103,7 +106,6 @@ class BoundaryLink:
 
     def _lost(self) -> None:
         if self._writer is not None:
-            _log.warning("the boundary has gone", in_flight=len(self._waiting))
             self._writer.close()
             self._writer = None
 

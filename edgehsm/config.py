@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 STEPS_PER_SECOND: Final = 5000
+DEADLINE_SECONDS: Final = 20.0
 
 
 class ConfigUnusable(Exception):
@@ -44,6 +45,7 @@ class FrontConfig:
     factory_id: str
     edgehsm_id: str
     steps_per_second: int = STEPS_PER_SECOND
+    deadline_seconds: float = DEADLINE_SECONDS  # for one answer of the boundary, a restart of it included
 
 
 def read_config(path: Path) -> FrontConfig:

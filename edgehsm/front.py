@@ -43,7 +43,7 @@ class Front:
     def __init__(self, config: FrontConfig) -> None:
         self._config = config
         self._identity = Identity(Role.FRONT, config.edgehsm_id, config.factory_id)
-        self.link = BoundaryLink(config.socket)
+        self.link = BoundaryLink(config.socket, config.deadline_seconds)
         self.drain = Drain(self.link)
 
     async def serve(self) -> None:

@@ -32,12 +32,15 @@ class BoundaryProcess(Room):
     def __post_init__(self) -> None:
         self.config = self.folder / "boundary.toml"
         self.socket_path = self.folder / "b.sock"
+        self.process = self.connection = None
+        self.grant = self.pai = None
+        self.write_config()
+
+    def write_config(self) -> None:
         self.config.write_text(
             f'data = "{self.folder}"\nsocket = "{self.socket_path}"\nfingerprint = "{self.world.fingerprint.hex()}"\n'
             f'factory_id = "{FACTORY}"\nedgehsm_id = "{EDGE}"\nfront_uid = {self.front_uid}\n'
         )
-        self.process = self.connection = None
-        self.grant = self.pai = None
 
     def run(self, verb: str, secrets: dict[str, str] | None = None) -> subprocess.Popen:
         read, write = os.pipe()
@@ -53,13 +56,20 @@ class BoundaryProcess(Room):
 
     def start(self) -> str:
         """Started and connected; the ready line."""
+        line = self.start_alone()
+        self.connect()
+        return line
+
+    def start_alone(self) -> str:
+        """Started, for another front than this one."""
         self.process = self.run("serve")
         line = self.process.stdout.readline()
         assert "ready" in line, self.process.stderr.read()
-        self.connect()
         return line.strip()
 
     def connect(self) -> None:
+        if self.connection:
+            self.connection.close()
         self.connection = socket.socket(socket.AF_UNIX)
         self.connection.connect(str(self.socket_path))
 
