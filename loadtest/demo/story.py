@@ -165,7 +165,7 @@ class Story:
         await proof.settle()
         cloud = await proof.ask_cloud(crew)
         verified, said = await proof.export_and_verify(stage, mesh.fingerprint.hex())
-        stage.board.say(f"obis verify: {said.strip().splitlines()[-1] if said.strip() else 'said nothing'}")
+        stage.board.say(f"obis verify: {said.strip().partition(chr(10))[0] or 'said nothing'}")
         if not floors[0].made:
             raise DemoFailed("nothing was made")
         device = floors[0].made[0]
