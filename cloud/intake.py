@@ -4,10 +4,12 @@ The courier in between is not trusted: a page may be late, twice, cut or altered
 state may have been set back and used again. So the two are told apart by what each cannot fake:
 
 1. The checkpoint is signed by the log key of the EnrolmentApproval (checked before this decision is asked for).
-2. The leaves, appended to the tree held here up to where the page begins, give the checkpoint's root; and the proof
-   shows that the checkpoint continues that tree. Both: the page is EdgeHSM's and follows from what is held.
-3. One of the two: the other was damaged on the way. DAMAGED; nothing is kept, the log is not frozen.
-4. Neither: EdgeHSM signed a tree that does not continue the one held. FORKED.
+2. The leaves, appended to the tree held here up to where the page begins, give the checkpoint's root: the page is
+   EdgeHSM's and follows from what is held. A proof that comes with it must say the same; a courier that joined pages
+   has none for the whole, and the leaves prove as much.
+3. Only one of the two holds: the other was damaged on the way. DAMAGED; nothing is kept, the log is not frozen. The
+   same where the leaves do not fit and no proof came: then EdgeHSM's own page is asked for.
+4. A proof came and neither holds: EdgeHSM signed a tree that does not continue the one held. FORKED.
 5. The leaves are EdgeHSM's (rule 2) and differ from leaves held at the same place: FORKED, too.
 6. The root at the size the witness last saw is the root the witness saw; else FORKED. This finds a cloud database that
    was itself set back and then given another history.
@@ -98,14 +100,13 @@ def judge(page: Page, held: Held) -> Verdict:
     hashes = [leaf_hash(leaf) for leaf in page.leaves]
     grown = base.extend(hashes)
     leaves_fit = grown.root() == page.checkpoint.root
-    continues = _continues(page, base)
-    if not (leaves_fit and continues):
-        return _mismatch(page, leaves_fit=leaves_fit, continues=continues)
-    return _fits(page, held, hashes, grown)
+    if leaves_fit and (not page.proof or _continues(page, base)):
+        return _fits(page, held, hashes, grown)
+    return _mismatch(page, base, leaves_fit=leaves_fit)
 
 
 def _continues(page: Page, base: Frontier) -> bool:
-    """Rule 2, the proof. From an empty tree everything follows, and there is no proof."""
+    """Rule 2, the proof."""
     try:
         verify_consistency(page.first, page.checkpoint.size, page.proof, base.root(), page.checkpoint.root)
     except Refused:
@@ -113,9 +114,9 @@ def _continues(page: Page, base: Frontier) -> bool:
     return True
 
 
-def _mismatch(page: Page, *, leaves_fit: bool, continues: bool) -> Verdict:
+def _mismatch(page: Page, base: Frontier, *, leaves_fit: bool) -> Verdict:
     """Rules 3 and 4."""
-    if leaves_fit or continues or page.first == 0:
+    if leaves_fit or not page.proof or _continues(page, base):
         part = "proof" if leaves_fit else "leaves"
         return Damaged(Reason.REASON_DIGEST_MISMATCH, f"the {part} of the page are not those of its checkpoint")
     return Forked(f"the checkpoint of size {page.checkpoint.size} does not continue the log held up to {page.first}")

@@ -72,7 +72,6 @@ def project(run: Run, first: int, leaves: Sequence[bytes]) -> None:
     for batch in run.batches.values():
         if batch:
             wake_after_commit(run.session, f"batch:{batch.batch_id.hex()}")
-            wake_after_commit(run.session, topic(run.edgehsm_id))
 
 
 def _readable(run: Run, first: int, leaves: Sequence[bytes]) -> list[LogLeaf]:
@@ -180,6 +179,7 @@ def _count(run: Run, before: Record, after: Record) -> None:
     batch.failed += _is(after, RecordState.RECORD_STATE_FAILED) - _is(before, RecordState.RECORD_STATE_FAILED)
     if issued and batch.state in _MOVES_ON | {BatchState.BATCH_STATE_DELIVERED}:
         batch.state = BatchState.BATCH_STATE_ACTIVE
+        wake_after_commit(run.session, topic(run.edgehsm_id))
     run.session.add(batch)
     run.issued[batch.product_id] += issued
 
@@ -204,6 +204,7 @@ def _batch_events(run: Run, leaf: LogLeaf) -> None:
         if batch and batch.state in _MOVES_ON:
             batch.state, batch.refusal = BatchState.BATCH_STATE_DELIVERED, ""
             run.session.add(batch)
+            wake_after_commit(run.session, topic(run.edgehsm_id))
     elif kind == "authorization_closed":
         batch = run.batch(leaf.authorization_closed.auth_id)
         if batch and batch.state != BatchState.BATCH_STATE_CLOSED:
@@ -214,6 +215,7 @@ def _close(run: Run, batch: BatchRow, closed: AuthorizationClosedLeaf) -> None:
     """What was not used may be promised again: EdgeHSM has said so in its log, and issues nothing more under it."""
     batch.state = BatchState.BATCH_STATE_CLOSED
     run.session.add(batch)
+    wake_after_commit(run.session, topic(run.edgehsm_id))
     unused = max(0, batch.quantity - closed.used)
     share = (col(GrantShareRow.grant_digest) == batch.grant_digest) & (col(GrantShareRow.epoch) == batch.epoch)
     for table, place in (

@@ -48,6 +48,7 @@ from obis.v1.reason_pb2 import Reason
 
 SILENCE_SECONDS: Final = 5.0
 _BEAT_SECONDS: Final = 1.0  # half of what the contract promises
+_LOOK_EVERY: Final = 4.0  # for what another replica queued
 _NOTE_EVERY: Final = 10.0
 _QUEUED: Final = 64
 _log = structlog.get_logger("cloud")
@@ -149,6 +150,7 @@ class Stream:
                 answer = await self._parts.receiver.catch_up(each.edgehsm_id, each.epoch)
                 if answer.HasField("cosignature"):
                     await self._out.put(answer)
+        self._parts.store.notifier.wake({deliveries.topic(each.edgehsm_id) for each in hello.edgehsms})
         self._greeted.set()
 
     def _welcome(self, session: Session, told: EdgeHsmCursor) -> list[SyncResponse]:
@@ -186,15 +188,17 @@ class Stream:
             await self._push_as_it_comes(listener)
 
     async def _push_as_it_comes(self, listener: Listener) -> None:
-        beat = 0.0
-        await self._greeted.wait()
+        beat = looked = 0.0
+        woken = True
         while True:
-            for response in await self._parts.store.read(self._due):
-                await self._out.put(response)
+            if woken or time.monotonic() - looked >= _LOOK_EVERY:
+                looked = time.monotonic()
+                for response in await self._parts.store.read(self._due):
+                    await self._out.put(response)
             if time.monotonic() - beat >= _BEAT_SECONDS:
                 beat = time.monotonic()
                 await self._out.put(SyncResponse(heartbeat=CloudHeartbeat(beacon=self._parts.beacons.fresh())))
-            await listener.wait(_BEAT_SECONDS)
+            woken = await listener.wait(_BEAT_SECONDS)
 
     def _due(self, session: Session) -> list[SyncResponse]:
         due = []

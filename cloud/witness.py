@@ -76,17 +76,22 @@ class Witness:
         """Raises WitnessMissing where it does not exist and `may_create` is false (there are leaves already)."""
         self._engine = open_engine(url)
         self._key = key
+        self._known: dict[tuple[str, int], Witnessed] = {}  # a courtesy: `advance` compares with the database
         if not inspect(self._engine).has_table("witness"):
             if not may_create:
                 raise WitnessMissing(f"no witness at {url}, but records are there: restore the witness's backup")
             _METADATA.create_all(self._engine)
 
     def last(self, edgehsm_id: str, epoch: int) -> Witnessed:
-        """What was seen last of a log."""
+        """What was seen last of a log; behind another replica for one page at most."""
+        known = self._known.get((edgehsm_id, epoch))
+        if known is not None:
+            return known
         query = select(_WITNESS.c.size, _WITNESS.c.root, _WITNESS.c.note).where(*_is(edgehsm_id, epoch))
         with self._engine.connect() as connection:
             row = connection.execute(query).one_or_none()
-        return Witnessed(*row) if row else Witnessed()
+        seen = self._known[edgehsm_id, epoch] = Witnessed(*row) if row else Witnessed()
+        return seen
 
     def advance(self, edgehsm_id: str, epoch: int, before: Witnessed, note: bytes, now: int) -> Witnessed:
         """Cosign EdgeHSM's note (its signature and its growth are checked already) and remember it.
@@ -109,7 +114,9 @@ class Witness:
                 if changed:
                     connection.execute(insert(_WITNESS).values(edgehsm_id=edgehsm_id, epoch=epoch, **values))
         if changed != 1:
+            self._known.pop((edgehsm_id, epoch), None)
             raise Refused(Reason.REASON_STATE_CONFLICT, "another replica moved the witness first", "witness")
+        self._known[edgehsm_id, epoch] = seen
         return seen
 
     def close(self) -> None:

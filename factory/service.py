@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from functools import partial
 from importlib.metadata import version
 from typing import Final
@@ -115,14 +115,22 @@ class FactoryService:
 
     async def _prefetch(self) -> None:
         """Have every open work order's firmware here before a station asks: the link may be down by then."""
+        wanted: set[bytes] = set()
+        revision = 0
         while True:
-            for digest in self._wanted():
-                try:
-                    await self.artifacts.ensure(digest)
-                except FAILURES as failure:
-                    _log.info("artifact not here yet", digest=digest.hex()[:16], why=str(failure))
+            for work in self.buffer.work_after(revision):
+                revision = work.revision
+                wanted |= set() if work.ended else {_firmware_digest(work.content)}
+            wanted = {each for each in wanted if each and not await self._fetched(each)}
             await self.bell.heard(_FETCH_AGAIN)
-            await asyncio.sleep(0.1)
+
+    async def _fetched(self, digest: bytes) -> bool:
+        try:
+            await self.artifacts.ensure(digest)
+        except FAILURES as failure:
+            _log.info("artifact not here yet", digest=digest.hex()[:16], why=str(failure))
+            return False
+        return True
 
     async def _prune(self) -> None:
         while True:
@@ -130,12 +138,6 @@ class FactoryService:
             if gone:
                 _log.info("old pages went", pages=gone)
             await asyncio.sleep(_PRUNE_EVERY)
-
-    def _wanted(self) -> Iterator[bytes]:
-        for work in self.buffer.work_after(0):
-            digest = b"" if work.ended else _firmware_digest(work.content)
-            if digest and not self.artifacts.has(digest):
-                yield digest
 
 
 def _firmware_digest(order: bytes) -> bytes:

@@ -1,7 +1,9 @@
 """The one line to the cloud: what goes up, what comes down, and when.
 
 1. A stream begins with what is held here; the cloud answers with where to go on. Nothing is remembered of a stream.
-2. Pages go in order from the cloud's cursor, at most four ahead of the last cosignature.
+2. Pages go in order from the cloud's cursor, at most four ahead of the last cosignature. Small ones that wait are
+   joined to pages of up to 500 leaves, without a proof for the whole: their leaves prove as much. After a refusal
+   they go as EdgeHSM gave them.
 3. Results of deliveries go up until the cloud says, in its next cursor, that it has them.
 4. What comes down is durable before the next message is read.
 5. Either side says something every two seconds. Five seconds of silence end the stream; it is opened again with
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from obis.v1.factory_link_pb2_grpc import FactoryLinkAsyncStub
 
 PAGES_AHEAD: Final = 4
+_JOINED_BYTES: Final = 900 * 1024  # a message holds 1 MiB
 Call: TypeAlias = "grpc.aio.StreamStreamCall[SyncRequest, SyncResponse]"
 _log = structlog.get_logger("factory")
 
@@ -59,6 +62,7 @@ class Outgoing:
     results_sent: int
     ahead: list[int] = field(default_factory=list)  # ends of pages sent and not cosigned
     stopped: bool = False
+    joins: bool = True
     evidence_sent: int = 0
 
 
@@ -159,12 +163,12 @@ class Uplink:
             yield SyncRequest(page=LogPage.FromString(evidence[outgoing.evidence_sent]))
             outgoing.evidence_sent += 1
         while not outgoing.stopped and len(outgoing.ahead) < PAGES_AHEAD:
-            page = self._buffer.page_with(log, outgoing.next_index)
+            page = joined(self._buffer, log, outgoing.next_index, 500 if outgoing.joins else 1)
             if page is None:
                 return
-            outgoing.next_index = page.end_index
-            outgoing.ahead.append(page.end_index)
-            yield SyncRequest(page=LogPage.FromString(page.content))
+            outgoing.next_index = page.first_index + len(page.leaves)
+            outgoing.ahead.append(outgoing.next_index)
+            yield SyncRequest(page=page)
 
     # ---- down
 
@@ -241,11 +245,32 @@ class Uplink:
     def _begin_again(self, refused: PageRefused) -> None:
         outgoing = self._logs.get(LogId(refused.edgehsm_id, refused.epoch))
         if outgoing:
-            outgoing.next_index, outgoing.ahead = refused.first_index, []
+            outgoing.next_index, outgoing.ahead, outgoing.joins = refused.first_index, [], False
 
     def _stop(self, frozen: LogFrozen) -> None:
         log = LogId(frozen.edgehsm_id, frozen.epoch)
         self._logs.setdefault(log, Outgoing(0, 0)).stopped = True
+
+
+def joined(buffer: Buffer, log: LogId, index: int, limit: int) -> LogPage | None:
+    """The page with leaf `index`, and those after it while all together have at most `limit` leaves and 900 KiB.
+
+    Joined, they carry the last one's checkpoint and no proof. None if leaf `index` is not here.
+    """
+    first = buffer.page_with(log, index)
+    if first is None:
+        return None
+    page = LogPage.FromString(first.content)
+    size = len(first.content)
+    while len(page.leaves) < limit and (after := buffer.page_with(log, page.first_index + len(page.leaves))):
+        size += len(after.content)
+        more = LogPage.FromString(after.content)
+        if size > _JOINED_BYTES or len(page.leaves) + len(more.leaves) > limit:
+            break
+        page.leaves.extend(more.leaves)
+        page.checkpoint = more.checkpoint
+        del page.consistency_proof[:]
+    return page
 
 
 async def _next(call: Call) -> SyncResponse:

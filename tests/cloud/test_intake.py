@@ -55,6 +55,24 @@ def test_a_page_that_continues_the_log_is_kept(log, size):
     assert verdict.frontier.root() == log.tree().root()
 
 
+@pytest.mark.parametrize("size", range(1, 13))
+def test_pages_a_courier_joined_are_proved_by_their_leaves(log, size):
+    page = log.page(size)
+    del page.consistency_proof[:]
+
+    assert isinstance(judged(page, held(log, size), log), Accept)
+
+
+def test_joined_pages_of_a_fork_are_never_kept(log):
+    restored = log.snapshot()
+    del restored.leaves[7:]
+    restored.start(b"again")
+    page = restored.make(*range(50, 60)).page(log.size)
+    del page.consistency_proof[:]
+
+    assert isinstance(judged(page, held(log, log.size), log), Damaged)
+
+
 def test_a_page_that_overlaps_adds_only_what_is_new(log):
     verdict = judged(log.page(2), held(log, 7), log)
 
@@ -72,16 +90,16 @@ def test_a_page_after_a_gap_is_asked_for_again(log):
 
 
 @pytest.mark.parametrize("size", range(1, 12))
-@pytest.mark.parametrize("part", ["leaf", "proof", "left out", "proof left out"])
+@pytest.mark.parametrize("part", ["leaf", "proof", "leaf left out", "leaf altered and proof left out"])
 def test_what_a_courier_alters_is_refused_and_freezes_nothing(log, size, part):
     page = log.page(size)
-    if part == "leaf":
-        page.leaves[-1] += b"!"
-    elif part == "left out":
+    if part == "leaf left out":
         del page.leaves[0]
     elif part == "proof":
         page.consistency_proof[0] = bytes(32)
     else:
+        page.leaves[-1] += b"!"
+    if "proof left out" in part:
         del page.consistency_proof[:]
 
     assert isinstance(judged(page, held(log, size), log), Damaged)
