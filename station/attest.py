@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import sha256
 
 from cryptography.exceptions import InvalidSignature
@@ -49,12 +50,17 @@ def require_dac(order: Order, dac_der: bytes, key: PublicKey) -> bytes:
 
 def require_signed_by(issuer_der: bytes, child_der: bytes) -> None:
     """Raises Refused SIGNATURE_INVALID unless the issuer's key signed the child; both have been linted."""
-    issuer, child = read_certificate(issuer_der), read_certificate(child_der)
-    key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), issuer.point())
+    child = read_certificate(child_der)
     try:
-        key.verify(child.signature, child.tbs.raw, ec.ECDSA(hashes.SHA256()))
+        _key_in(issuer_der).verify(child.signature, child.tbs.raw, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature:
         raise Refused(Reason.REASON_SIGNATURE_INVALID, "its issuer's key did not sign it", "certificate") from None
+
+
+@lru_cache(maxsize=64)
+def _key_in(certificate_der: bytes) -> ec.EllipticCurvePublicKey:
+    """A line has a handful of issuers, and asks for each of them thousands of times."""
+    return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), read_certificate(certificate_der).point())
 
 
 def require_report(report: Envelope, expected: DeviceReport, spki_der: bytes) -> None:
