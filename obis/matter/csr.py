@@ -13,7 +13,9 @@ from hashlib import sha256
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from obis.matter import ids
 from obis.matter.errors import MatterError
@@ -22,6 +24,8 @@ MAX_CSR_BYTES: Final = 1024
 
 _SPKI_HEAD: Final = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")  # RFC 5480 2, P-256
 _SPKI_BYTES: Final = len(_SPKI_HEAD) + ids.POINT_BYTES
+_P256: Final = SECP256R1()
+_ES256: Final = ECDSA(SHA256())
 _ECDSA_WITH_SHA256: Final = bytes.fromhex("300a06082a8648ce3d040302")  # RFC 5758 3.2
 
 
@@ -50,8 +54,9 @@ def parse_csr(csr_der: bytes) -> PublicKey:
         raise MatterError(MatterError.CSR_CURVE_UNSUPPORTED, "the key is not an uncompressed point of P-256")
     if algorithm != _ECDSA_WITH_SHA256:
         raise MatterError(MatterError.CSR_MALFORMED, "the request is not signed with ecdsa-with-SHA256")
-    _require_possession(request)
-    return PublicKey(spki_der, spki_der[len(_SPKI_HEAD) :], sha256(spki_der).digest())
+    point = spki_der[len(_SPKI_HEAD) :]
+    _require_possession(request, point)
+    return PublicKey(spki_der, point, sha256(spki_der).digest())
 
 
 def _key_and_algorithm(csr_der: bytes) -> tuple[bytes, bytes]:
@@ -74,10 +79,12 @@ def _end(octets: bytes, at: int) -> int:
     return body + octets[at + 1] if body == at + 2 else body + int.from_bytes(octets[at + 2 : body])
 
 
-def _require_possession(request: x509.CertificateSigningRequest) -> None:
+def _require_possession(request: x509.CertificateSigningRequest, point: bytes) -> None:
+    """As `request.is_signature_valid` does, which reads the key once more and takes half as long again."""
     try:
-        valid = request.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm):
+        key = EllipticCurvePublicKey.from_encoded_point(_P256, point)
+        key.verify(request.signature, request.tbs_certrequest_bytes, _ES256)
+    except ValueError:
         raise MatterError(MatterError.CSR_CURVE_UNSUPPORTED, "the key is not a point of P-256") from None
-    if not valid:
-        raise MatterError(MatterError.CSR_SIGNATURE_INVALID, "the request is not signed by the key it names")
+    except InvalidSignature:
+        raise MatterError(MatterError.CSR_SIGNATURE_INVALID, "the request is not signed by the key it names") from None
