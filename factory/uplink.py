@@ -3,7 +3,7 @@
 1. A stream begins with what is held here; the cloud answers with where to go on. Nothing is remembered of a stream.
 2. Pages go in order from the cloud's cursor, at most four ahead of the last cosignature. Small ones that wait are
    joined to pages of up to 500 leaves, without a proof for the whole: their leaves prove as much. After a refusal
-   they go as EdgeHSM gave them.
+   they go as EdgeHSM gave them. A log sends twice a second at most, so that the cloud has a transaction for many.
 3. Results of deliveries go up until the cloud says, in its next cursor, that it has them.
 4. What comes down is durable before the next message is read.
 5. Either side says something every two seconds. Five seconds of silence end the stream; it is opened again with
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from obis.v1.factory_link_pb2_grpc import FactoryLinkAsyncStub
 
 PAGES_AHEAD: Final = 4
+_LINGER_SECONDS: Final = 0.5
+_JOINED_LEAVES: Final = 500
 _JOINED_BYTES: Final = 900 * 1024  # a message holds 1 MiB
 Call: TypeAlias = "grpc.aio.StreamStreamCall[SyncRequest, SyncResponse]"
 _log = structlog.get_logger("factory")
@@ -63,6 +65,7 @@ class Outgoing:
     ahead: list[int] = field(default_factory=list)  # ends of pages sent and not cosigned
     stopped: bool = False
     joins: bool = True
+    sent_at: float = 0.0
     evidence_sent: int = 0
 
 
@@ -162,12 +165,16 @@ class Uplink:
         while not outgoing.stopped and outgoing.evidence_sent < len(evidence):
             yield SyncRequest(page=LogPage.FromString(evidence[outgoing.evidence_sent]))
             outgoing.evidence_sent += 1
+        if time.monotonic() - outgoing.sent_at < _LINGER_SECONDS:
+            return
         while not outgoing.stopped and len(outgoing.ahead) < PAGES_AHEAD:
-            page = joined(self._buffer, log, outgoing.next_index, 500 if outgoing.joins else 1)
+            limit = _JOINED_LEAVES if outgoing.joins else 1
+            page = joined(self._buffer, log, outgoing.next_index, limit)
             if page is None:
                 return
             outgoing.next_index = page.first_index + len(page.leaves)
             outgoing.ahead.append(outgoing.next_index)
+            outgoing.sent_at = 0.0 if len(page.leaves) > limit // 2 else time.monotonic()
             yield SyncRequest(page=page)
 
     # ---- down

@@ -57,6 +57,8 @@ def put_rows(session: Session, table: type[SQLModel], rows: Sequence[dict[str, A
 
 def held_hashes(session: Session, edgehsm_id: str, epoch: int, first: int, end: int) -> list[bytes]:
     """Leaf hashes of [first, end), in order."""
+    if first >= end:
+        return []
     query = select(LeafRow.leaf_hash).where(*_of(edgehsm_id, epoch), LeafRow.index >= first, LeafRow.index < end)
     return list(session.exec(query.order_by(col(LeafRow.index))))
 
