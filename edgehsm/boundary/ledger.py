@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from edgehsm.boundary.changes import Account, Act, ActKind, AuthId, DeviceKey
 from obis.v1.authorization_pb2 import Authorization
@@ -21,6 +21,7 @@ from obis.v1.leaf_pb2 import CloseReason
 from obis.v1.scope_pb2 import Operation
 
 SECONDS_A_DAY: Final = 86_400
+K = TypeVar("K")
 
 # Looked up once: an enum's attribute costs a microsecond, and these are asked for every device.
 _ISSUE_DAC: Final = int(ActKind.ISSUE_DAC)
@@ -175,7 +176,7 @@ class Ledger:
 
     def grant_tally(self, grant_digest: bytes, operation: int) -> Tally:
         """The Grant's own count of an operation here, over all its Authorizations."""
-        return self.grant_tallies.setdefault((grant_digest, operation), Tally())
+        return _tally(self.grant_tallies, (grant_digest, operation))
 
     def fold(self, act: Act) -> None:
         """Take one act into the state; the only way the state of a device changes."""
@@ -185,7 +186,7 @@ class Ledger:
             return
         # A device is issued once and under one Authorization, so its count for ISSUE_DAC need not be kept.
         per_device = act.kind != _ISSUE_DAC
-        standing.tallies.setdefault(act.kind, Tally()).count(act, per_device=per_device)
+        _tally(standing.tallies, act.kind).count(act, per_device=per_device)
         self.grant_tally(standing.grant_digest, act.kind).count(act, per_device=False)
         if standing.leased and act.kind == _ISSUE_DAC:
             self.unseen.setdefault(standing.grant_digest, []).append(act.log_index)
@@ -218,6 +219,14 @@ class Ledger:
             else:
                 standing.closed = row.closed
         return wrong
+
+
+def _tally(tallies: dict[K, Tally], key: K) -> Tally:
+    """The tally of this key, made when it is first asked for."""
+    found = tallies.get(key)
+    if found is None:
+        found = tallies[key] = Tally()
+    return found
 
 
 def day_of(now: int) -> int:
