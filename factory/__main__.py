@@ -43,7 +43,9 @@ def _run(told: argparse.Namespace, config: Config, passphrase: bytes) -> None:
         asyncio.run(enrol(config, told.ticket, passphrase))
         print(f"factory {config.factory_id}: enrolled")
     else:
-        asyncio.run(_serve(config, passphrase))
+        import uvloop
+
+        uvloop.run(_serve(config, passphrase))
 
 
 async def _serve(config: Config, passphrase: bytes) -> None:
