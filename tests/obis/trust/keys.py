@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from obis.trust.envelope import pae
 from obis.trust.signature import key_id, low_s
-from obis.trust.webauthn import challenge
+from obis.trust.webauthn import RelyingParty, challenge
 from obis.v1.envelope_pb2 import Sig, SigScheme
 
 RP_ID, ORIGIN = "obis.example", "https://obis.example"
+ERIN_PARTY = RelyingParty(RP_ID, ORIGIN)
 ES256 = ec.ECDSA(hashes.SHA256())
 
 

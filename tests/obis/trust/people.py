@@ -76,6 +76,9 @@ def signed_root(root: TrustRoot, *signers: Key):
     return make_envelope(TRUST_ROOT, root.SerializeToString(deterministic=True), signers or (BOB, CAROL))
 
 
-def view():
-    envelope = signed_root(trust_root())
+def walked(envelope):
     return walk([envelope], digest(envelope.payload))
+
+
+def view():
+    return walked(signed_root(trust_root()))

@@ -5,6 +5,7 @@ import pytest
 from obis.trust.envelope import digest, parse_envelope
 from obis.trust.merkle import leaf_hash
 from obis.trust.verify import verify_export
+from obis.v1.device_objects_pb2 import DebugState
 from obis.v1.grant_pb2 import GrantRelease, OpRule
 from obis.v1.leaf_pb2 import CloseReason
 from obis.v1.scope_pb2 import DeviceId, EvidenceLevel, Operation
@@ -197,6 +198,11 @@ def test_a_second_replacement_of_a_device_that_may_have_one():
     refused("DEVICE_LIMIT_REACHED", f"{LOG}.leaves leaf", World(adding(replaced_again())))
 
 
+def open_port():
+    device_id, key, _ = honest().issued[EDGE][1]
+    return honest().report(honest().auths[EDGE], device_id, key, b"s" * 16, debug_state=DebugState.DEBUG_STATE_REOPENED)
+
+
 def early():
     return changing(lambda manifest: setattr(manifest, "exported_at", BEGIN))
 
@@ -236,6 +242,10 @@ LATE = {
     "an admission after the root's end": (
         {"root": changing(lambda root: setattr(root, "expires_at", BEGIN + 1))} | {"manifest": early()},
         "EXPIRED",
+    ),
+    "a debug close while the port is open": (
+        at_leaf("debug_closed", lambda leaf: leaf.debug_closed.report.CopyFrom(open_port())),
+        "REPORT_MISMATCH",
     ),
     "more stations than approved": (
         {f"approval {EDGE}": changing(lambda each: setattr(each, "max_stations", 1))}

@@ -6,6 +6,7 @@ import pytest
 
 from obis.trust.envelope import digest
 from obis.trust.verify import verify_export
+from obis.v1.device_objects_pb2 import Lifecycle
 from obis.v1.leaf_pb2 import CloseReason
 from obis.v1.reason_pb2 import Reason
 from obis.v1.revocation_pb2 import LoweredQuantity
@@ -244,6 +245,10 @@ LEAVES = {
         "REPORT_MISMATCH",
     ),
     "a report of an open port": (with_leaves(lambda leaves: reported(leaves, debug_state=1)), "REPORT_MISMATCH"),
+    "a report of a chip that is not locked": (
+        with_leaves(lambda leaves: reported(leaves, lifecycle=Lifecycle.LIFECYCLE_PROGRAMMED)),
+        "REPORT_MISMATCH",
+    ),
     "a report that names another device": (
         with_leaves(lambda leaves: reported(leaves, device={"soc": "generic-wifi", "uid": b"elsewhere"})),
         "REPORT_MISMATCH",
