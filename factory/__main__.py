@@ -27,7 +27,10 @@ def main() -> int:
         config.data.mkdir(parents=True, exist_ok=True)
         passphrase = read_secrets([SECRET], told.secrets_fd)[SECRET]
         _run(told, config, passphrase)
-    except (ConfigUnusable, SecretUnavailable, TransportKeyUnusable, Refused, FileNotFoundError) as failure:
+    except FileNotFoundError as missing:
+        print(f"factory: {missing.filename} is missing: run `python -m factory enrol` first", file=sys.stderr)
+        return 1
+    except (ConfigUnusable, SecretUnavailable, TransportKeyUnusable, Refused) as failure:
         print(f"factory: {failure}", file=sys.stderr)
         return 1
     return 0
