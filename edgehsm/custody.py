@@ -57,11 +57,12 @@ class Custody(CustodyServicer):
         self._require_own_site()
         from_index = request.from_index
         while True:
+            changed = self._drain.next_change
             page = (await self._link.ask(_read(from_index))).page
             yield FollowLogResponse(page=page)
             from_index += len(page.leaves)
             if not page.leaves:
-                await self._drain.changed(HEARTBEAT_SECONDS)
+                await _within(HEARTBEAT_SECONDS, changed)
             if len(page.leaves) < PAGE_LEAVES:
                 await asyncio.sleep(GATHER_SECONDS)
 
@@ -92,6 +93,14 @@ class Custody(CustodyServicer):
         """The transport CA names every factory; only this site's may carry for us."""
         if calling_peer().factory_id != self._factory_id:
             raise Refused(Reason.REASON_WRONG_FACTORY, "this EdgeHSM stands at another site", "caller")
+
+
+async def _within(seconds: float, event: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
 
 
 def _read(from_index: int) -> BoundaryRequest:

@@ -27,7 +27,7 @@ class Drain:
         self._link = link
         self._steps: deque[tuple[StationStep, asyncio.Future[StepReply]]] = deque()
         self._came = asyncio.Event()
-        self._changed = asyncio.Event()
+        self._next_change = asyncio.Event()
 
     def submit(self, steps: Iterable[StationStep]) -> list[asyncio.Future[StepReply]]:
         """One future a step; each is answered, if only by a refusal."""
@@ -37,18 +37,15 @@ class Drain:
         self._came.set()
         return [reply for _, reply in waiting]
 
-    async def changed(self, seconds: float) -> None:
-        """Returns when a batch was answered, or after `seconds`: the log may have grown."""
-        self._changed.clear()
-        try:
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
-        except TimeoutError:
-            return
+    @property
+    def next_change(self) -> asyncio.Event:
+        """Set when the log may have grown. Take it before reading the log: a change after that is not missed."""
+        return self._next_change
 
     def note_change(self) -> None:
-        """Something else than a batch may have written to the log."""
-        self._changed.set()
+        """Something was answered that may have written to the log."""
+        came, self._next_change = self._next_change, asyncio.Event()
+        came.set()
 
     async def run(self) -> None:
         """Take what waits, until cancelled."""
@@ -64,7 +61,7 @@ class Drain:
                 self._came.clear()
             if batch:
                 await self._answer(batch)
-                self._changed.set()
+                self.note_change()
 
     async def _answer(self, batch: list[tuple[StationStep, asyncio.Future[StepReply]]]) -> None:
         request = BoundaryRequest(steps=StepBatch(steps=[step for step, _ in batch]))

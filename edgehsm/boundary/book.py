@@ -31,6 +31,7 @@ from obis.v1.scope_pb2 import TimeQuality
 
 CLOCK: Final = "clock"  # names of marks in the store's state
 ROOT: Final = "log-root"
+KEEP_TIME_SECONDS: Final = 60
 REFUSALS_A_MINUTE: Final = 10  # leaves of one reason
 
 _ISSUE_DAC: Final = int(ActKind.ISSUE_DAC)
@@ -62,6 +63,7 @@ class Book:
         self.clocks = Clocks(0, 0, "")
         self.last_beacon_leaf = 0
         self._read_leaf = read_leaf
+        self._time_kept = 0
         self._counted: set[int] = set()  # sequences whose count rose since the last commit
         self._fresh: dict[int, bytes] = {}
         self._told: dict[Reason.ValueType, _Told] = {}
@@ -90,6 +92,12 @@ class Book:
     def take_beacon(self, time: int) -> None:
         """A verified lower bound for time, Unix seconds; it counts from the next request on."""
         self.mark = beacon(self.mark, self.clocks, time)
+
+    def keep_time(self) -> None:
+        """Once a minute even where nothing happens, so that a start finds a mark that is not old."""
+        if self.mark.high_water - self._time_kept >= KEEP_TIME_SECONDS:
+            self._time_kept = self.mark.high_water
+            self.changes.state[CLOCK] = self.mark.encode()
 
     def take_changes(self) -> Changes:
         """What is to be committed, with the marks of clock and log; from here on the book counts it as kept."""

@@ -91,6 +91,7 @@ class Boundary:
         if self._book is not None:
             self._book.begin(self._machine())
             self._book.sweep()
+            self._book.keep_time()
             self.commit()
 
     def _decide(self, request: BoundaryRequest, reply: BoundaryReply) -> None:

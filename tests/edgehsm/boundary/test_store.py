@@ -8,11 +8,13 @@ import sqlite3
 import pytest
 
 from edgehsm.boundary.changes import Account, Act, ActKind, Changes
+from edgehsm.boundary.clock import Clocks
 from edgehsm.boundary.store import StorageFull, Store, StoreUnusable
 from obis.trust.checkpoint import verify_note
 from obis.trust.merkle import Tree, verify_consistency
 from obis.v1.boundary_pb2 import ReadLog
-from tests.edgehsm.room import issue, make_folder, ready_room, reason
+from obis.v1.scope_pb2 import TimeQuality
+from tests.edgehsm.room import NOW, issue, make_folder, ready_room, reason
 from tests.edgehsm.world import chip
 
 
@@ -214,3 +216,14 @@ def test_pages_are_consistent_with_one_another(room):
 
 def read_from(index: int):
     return ReadLog(from_index=index, limit=500)
+
+
+def test_idle_time_is_kept_so_that_a_clock_set_back_over_a_start_gains_nothing(room):
+    room.later(600)
+    room.boundary.tick()
+    then = room.status.now
+    room.clocks = Clocks(NOW - 86400, 5, "boot-2")
+    room.restart()
+
+    assert room.status.now >= then
+    assert room.status.time_quality == TimeQuality.TIME_QUALITY_REGRESSED
