@@ -13,7 +13,7 @@ PY ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 PROTOS := $(shell find proto -name '*.proto')
 ROOT_ON_DEBIAN := [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
 
-.PHONY: help setup demo test test-ci lint format proto baseline lock clean python system-deps
+.PHONY: help setup demo test test-ci bench-issue lint format proto baseline lock clean python system-deps
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -28,6 +28,9 @@ test: .venv/ok system-deps ## every test but the heavy ones, under ten minutes
 
 test-ci: .venv/ok system-deps ## the heavy programmes in their short edition
 	$(BIN)/pytest -m ci
+
+bench-issue: .venv/ok ## how fast the boundary issues, against raw P-256 verify and sign in the same run
+	$(BIN)/python -m tests.edgehsm.bench_issue
 
 lint: .venv/ok ## ruff, mypy, import contracts, buf lint and breaking
 	ruff check . --output-format concise
