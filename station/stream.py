@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from obis.mesh.status import understood
-from obis.refusal import Kind, Refused, kind_of
+from obis.refusal import Kind, Refused
 from obis.v1.provisioning_pb2 import DeviceStep, ProvisionRequest, ProvisionResponse, StepReply
 from obis.v1.reason_pb2 import Reason
+from station.steps import refusal
 
 MAX_STEPS: Final = 256
 MAX_BYTES: Final = 512 << 10
@@ -73,7 +74,7 @@ class ProvisionStream:
                     replies = await self._once(steps)
                     if not (busy := [each for each in replies if _not_now(each)]):
                         return replies
-                    again = Refused(busy[0].refused.reason, busy[0].refused.what, busy[0].refused.where)
+                    again = refusal(busy[0].refused)
                     await asyncio.sleep(random.uniform(waits / 2, waits))  # noqa: S311  # jitter, no secret
                     waits = min(2 * waits, LONGEST_WAIT_SECONDS)
         except TimeoutError:
@@ -162,6 +163,4 @@ class ProvisionStream:
 
 
 def _not_now(reply: StepReply) -> bool:
-    if reply.WhichOneof("reply") != "refused" or not reply.refused.reason:
-        return False
-    return kind_of(reply.refused.reason) in AGAIN
+    return reply.WhichOneof("reply") == "refused" and refusal(reply.refused).kind in AGAIN

@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from obis.refusal import Refused
+from obis.refusal import Refused, word
 from obis.v1.provisioning_pb2 import DeviceStep, FirmwareStep, ProvisionResponse
 from obis.v1.reason_pb2 import Reason
 from obis.v1.scope_pb2 import DeviceId
+from station.steps import refusal
 from station.stream import ProvisionStream
 from tests.station.gate import Gate
 
@@ -113,3 +114,10 @@ async def test_a_journal_that_cannot_be_written_keeps_the_unit(tmp_path, chips):
             await station.bench.provision(socket.chip)
 
     assert (await socket.chip.identify()).lifecycle < 4
+
+
+async def test_a_reason_of_a_later_version_is_an_answer_and_not_the_end():
+    gate = Gate(no={"firmware": 9999})
+    _, (reply,) = await with_stream(gate, lambda stream: stream.ask([step(1)], 2))
+
+    assert word(refusal(reply.refused).reason) == "INTERNAL"
