@@ -6,7 +6,7 @@ from obis.trust.verify.certificates import check_site_cas, load_acts, load_pais
 from obis.trust.verify.counts import check_counts, product_lines
 from obis.trust.verify.files import Entry, Files, check_files, sort_files
 from obis.trust.verify.governance import Governance, load_governance
-from obis.trust.verify.log import Log, open_log, require_paired
+from obis.trust.verify.log import Log, open_log, require_paired, require_shown
 from obis.trust.verify.replay import line_of, replay
 from obis.trust.verify.roots import Roots, check_mesh_certificates, load_manifest, load_roots
 from obis.trust.verify.state import Everything, LogState
@@ -33,6 +33,7 @@ def verify_export(files: Files, fingerprint: bytes | None = None) -> Verdict:
         acts.require_all_shown()
     everything = Everything(roots, governance, {pai.digest: pai for pai in pais})
     replayed = _replay_all(files, entries, everything)
+    require_shown([log for log, _ in replayed], everything)
     check_counts(everything, [state for _, state in replayed])
     return _verdict(len(files), manifest, everything, replayed, acts.count, is_confirmed=fingerprint is not None)
 

@@ -4,11 +4,12 @@
    role WITNESS under this mesh's name.
 2. The leaves are as many as its size says, and their tree has its root: nothing is missing, changed, moved or added.
 3. Each leaf is closed, names this EdgeHSM and epoch, stands at its index, and time never goes back.
+4. No log is left out whole: an EdgeHSM that a PAI or an Authorization is for has one, and it is here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from obis.refusal import Refused
@@ -20,6 +21,7 @@ from obis.trust.verify.framing import frames
 from obis.trust.verify.governance import Governance
 from obis.trust.verify.place import at
 from obis.trust.verify.roots import Judged, Roots
+from obis.trust.verify.state import Everything
 from obis.v1.enrolment_objects_pb2 import EnrolmentApproval
 from obis.v1.leaf_pb2 import LogLeaf
 from obis.v1.reason_pb2 import Reason
@@ -88,3 +90,14 @@ def require_paired(files: Files, entries: dict[str, list[Entry]]) -> None:
     """Every checkpoint has its leaves; `open_log` asks for the other half."""
     for entry in entries["checkpoint"]:
         get_file(files, entry.path.removesuffix(".checkpoint") + ".leaves")
+
+
+def require_shown(logs: Iterable[Log], everything: Everything) -> None:
+    """Rule 4. Raises Refused BROKEN_CHAIN."""
+    shown = {(log.edgehsm_id, log.epoch) for log in logs}
+    batches = [each.message for each in everything.governance.authorizations.values()]
+    named = [(each.edgehsm_id, each.epoch, each.path) for each in everything.pais.values()]
+    named += [(each.edgehsm_id, each.epoch, f"authorizations/{each.auth_id.hex()}.dsse") for each in batches]
+    for edgehsm_id, epoch, path in named:
+        if (edgehsm_id, epoch) not in shown:
+            raise Refused(Reason.REASON_BROKEN_CHAIN, f"the log of {edgehsm_id}/{epoch} is not in the export", path)

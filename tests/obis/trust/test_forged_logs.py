@@ -43,6 +43,15 @@ def test_a_log_whose_leaves_a_thief_of_the_online_key_changed(forge):
     refused("BROKEN_CHAIN", f"{LOG}.leaves", World({"files": lambda files: files | {f"{LOG}.leaves": changed}}))
 
 
+def test_a_log_left_out_whole_by_a_thief_of_the_online_key():
+    """The EdgeHSM's own request for its PAI stands in the vault's chain of acts: it has a log."""
+
+    def without(files):
+        return {name: content for name, content in files.items() if not name.startswith(f"{LOG}.")}
+
+    refused("BROKEN_CHAIN", f"pai/{EDGE}-1-", World({"files": without}))
+
+
 def test_a_log_put_in_another_logs_place():
     other = f"logs/{OTHER}-1"
     swapped = {
