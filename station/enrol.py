@@ -2,7 +2,8 @@
 
     keygen    makes the key and says its digest; the supervisor signs a StationTicket that names it
     enrol     hands ticket and request to the Factory Service, which passes them to EdgeHSM; what comes back is checked:
-              the certificate is for this key and this station, by a site CA that the mesh's site root certified
+              the certificate is for this key and this station, by a site CA under the site root in the answer; whether
+              that is the mesh's is seen with the first work order, which carries the trust root
 
 Files of `data/identity`: transport.key (encrypted under the start secret), chain.pem, site_root.der.
 """
@@ -16,7 +17,7 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from obis.mesh.authorities import Authorities
 from obis.mesh.channel import open_channel
@@ -55,7 +56,7 @@ async def enrol(config: Config, passphrase: bytes, ticket: bytes) -> datetime:
     async with open_channel(config.factory_enrolment, config.factory_identity, nobody) as channel:
         with understood("factory"):
             answer = await SupervisorStub(channel).EnrolStation(asked, timeout=CALL_SECONDS)
-    _require_ours(config, key, answer)
+    require_ours(config, key, answer)
     keep_chain(folder / "chain.pem", list(answer.certificate_chain_der))
     (folder / "site_root.der").write_bytes(answer.site_root_cert_der)
     return key.certified(list(answer.certificate_chain_der)).not_after
@@ -71,11 +72,17 @@ def credentials(config: Config, passphrase: bytes) -> Credentials:
     return Credentials(Authorities({host: [site_ca], CLOUD_HOST: [Mesh.read(config.mesh).transport_ca]}), own)
 
 
+def site_root_spki(config: Config) -> bytes:
+    """DER SubjectPublicKeyInfo of the site root that the answer named; the first work order proves it or not."""
+    root = x509.load_der_x509_certificate((_folder(config) / "site_root.der").read_bytes())
+    return root.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
 def _folder(config: Config) -> Path:
     return config.data / "identity"
 
 
-def _require_ours(config: Config, key: TransportKey, answer: EnrolStationResponse) -> None:
+def require_ours(config: Config, key: TransportKey, answer: EnrolStationResponse) -> None:
     """Raises Refused IDENTITY_UNKNOWN for an answer that is not this station's certificate."""
     try:
         leaf, site_ca = (x509.load_der_x509_certificate(each) for each in answer.certificate_chain_der)

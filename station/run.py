@@ -12,7 +12,7 @@ from obis.v1.line_pb2_grpc import LineStub
 from obis.v1.provisioning_pb2_grpc import ProvisioningStub
 from station import events
 from station.config import Config, Mesh
-from station.enrol import credentials
+from station.enrol import credentials, site_root_spki
 from station.events import Say
 from station.journal import Journal
 from station.label import Label
@@ -21,6 +21,7 @@ from station.sockets import Sockets
 from station.store import Store
 from station.stream import ProvisionStream
 from station.work import Listener, Work
+from station.workorder import Pinned
 
 
 @asynccontextmanager
@@ -36,7 +37,8 @@ async def line(
         stub = ProvisioningStub(front)
         stream = ProvisionStream(stub.Provision, lambda up: say({"event": "link", "peer": "edgehsm", "up": up}))
         store, mesh = Store(config.data), Mesh.read(config.mesh)
-        work = Work(LineStub(factory), store, mesh.fingerprint, config.factory_id, _listener(say))
+        pinned = Pinned(mesh.fingerprint, config.factory_id, site_root_spki_der=site_root_spki(config))
+        work = Work(LineStub(factory), store, pinned, _listener(say))
         sockets = Sockets(config.sockets, config.chip_patience_seconds)
         running = [asyncio.create_task(each) for each in (stream.run(), work.run())]
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from obis.mesh.status import understood
@@ -53,9 +53,9 @@ class Listener:
 class Work:
     """All orders this station knows."""
 
-    def __init__(self, stub: LineAsyncStub, store: Store, fingerprint: bytes, factory_id: str, say: Listener) -> None:
+    def __init__(self, stub: LineAsyncStub, store: Store, pinned: Pinned, say: Listener) -> None:
         self._stub, self._store, self._say = stub, store, say
-        self._fingerprint, self._factory_id = fingerprint, factory_id
+        self._pinned = pinned
         self._orders: dict[bytes, Ready] = {}
         self._changed = asyncio.Condition()
         self._up: bool | None = None
@@ -101,7 +101,7 @@ class Work:
         if known and not known.ended:
             return
         try:
-            pinned = Pinned(self._fingerprint, self._factory_id, self._store.root_version)
+            pinned = replace(self._pinned, root_version=self._store.root_version)
             order, root_version = verify_work_order(work, pinned)
             require_able(order, family(order.soc).capabilities)
             materials = await self._materials(order)

@@ -1,6 +1,7 @@
 """Judges a work order against the pinned fingerprint before anything is made under it. Nobody on the way is believed.
 
- 1. The trust roots are a walk from the fingerprint, and not older than one seen before.
+ 1. The trust roots are a walk from the fingerprint, and not older than one seen before. They name the site root that
+    this station's own certificate stands under: whoever answered its enrolment was who they said.
  2. ProductRule, Grant, Authorization and EnrolmentApproval are signed by their roles; each names the one before it by
     digest; the Authorization is within the Grant and for this factory.
  3. The manifest is the version that Grant and Authorization name; its firmware, agent, certification declaration and
@@ -44,11 +45,15 @@ from station.order import Firmware, Order
 
 @dataclass(frozen=True)
 class Pinned:
-    """What this station believes by itself: the mesh's fingerprint (32 bytes), its factory, the newest root it saw."""
+    """What this station believes by itself: the mesh's fingerprint (32 bytes), its factory, the newest root it saw.
+
+    `site_root_spki_der` is the key its enrolment's answer said the site's certificates stand under; none: not enrolled.
+    """
 
     fingerprint: bytes
     factory_id: str
     root_version: int = 1
+    site_root_spki_der: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,9 @@ def _scope(work: WorkOrder, pinned: Pinned) -> Scope:
     view = walk(list(work.trust_roots), pinned.fingerprint)
     if view.version < pinned.root_version:
         raise Refused(Reason.REASON_TRUST_ROOT_STALE, f"version {view.version} after {pinned.root_version}")
+    if pinned.site_root_spki_der not in (b"", view.root.site_root_spki_der):
+        what = "this station's certificates stand under a site root that the mesh does not know"
+        raise Refused(Reason.REASON_TRUST_ROOT_INVALID, what, "site root", "enrol again")
     rule = view.verify(work.product_rule, payload.PRODUCT_RULE)
     grant = view.verify(work.grant, payload.GRANT)
     authorization = view.verify(work.authorization, payload.AUTHORIZATION)

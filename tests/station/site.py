@@ -126,6 +126,7 @@ class Site:
         assert sha256(key.public_der).hexdigest() == made["spki_digest"]
         chain = self.enrol(key.public_der, key.request(Identity(Role.STATION, STATION, FACTORY)), STATION)
         keep_chain(data / "identity" / "chain.pem", chain)
+        (data / "identity" / "site_root.der").write_bytes(self.world.site_root.public_bytes(Encoding.DER))
         self._stock(data, orders)
         self.start_front()
         return StationProcess(self)

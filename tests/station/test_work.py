@@ -11,7 +11,7 @@ from obis.v1 import line_pb2_grpc
 from obis.v1.line_pb2 import LineFetchArtifactResponse, WatchWorkResponse
 from station.store import Store
 from station.work import Listener, Work
-from tests.station.orders import AGENT, FINGERPRINT, IMAGE, Making
+from tests.station.orders import AGENT, IMAGE, PINNED, Making
 
 CHUNK = 50_000
 
@@ -65,7 +65,7 @@ async def watching(folder, courier, heard):
     server.add_insecure_port(address)
     await server.start()
     async with grpc.aio.insecure_channel(address) as channel:
-        work = Work(line_pb2_grpc.LineStub(channel), Store(folder), FINGERPRINT, "th-1", heard.listener())
+        work = Work(line_pb2_grpc.LineStub(channel), Store(folder), PINNED, heard.listener())
         running = asyncio.create_task(work.run())
         try:
             yield work

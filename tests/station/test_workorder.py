@@ -11,7 +11,7 @@ from station.preflight import require_able, require_image
 from station.silicon.registry import FAMILIES, family
 from station.workorder import Pinned, verify_work_order
 from tests.obis.trust.keys import p256
-from tests.obis.trust.people import ALICE, BOB, CAROL
+from tests.obis.trust.people import ALICE, BOB, CAROL, SITE_ROOT
 from tests.station.orders import DEBUG, FINGERPRINT, IMAGE, PINNED, Making, signed
 
 
@@ -36,6 +36,14 @@ def test_another_fingerprint_believes_nothing():
 
 def test_an_older_root_than_one_seen_is_stale():
     assert refused(Making().work_order(), Pinned(FINGERPRINT, "th-1", root_version=2)) == "TRUST_ROOT_STALE"
+
+
+def test_a_site_root_that_the_mesh_does_not_know():
+    """Whoever answers an enrolment could name a root of its own: the first order gives it away."""
+    mine, foreign = SITE_ROOT.spki, p256("a courier's site root").spki
+    verify_work_order(Making().work_order(), replace(PINNED, site_root_spki_der=mine))
+
+    assert refused(Making().work_order(), replace(PINNED, site_root_spki_der=foreign)) == "TRUST_ROOT_INVALID"
 
 
 def test_an_order_for_another_factory():
