@@ -30,7 +30,7 @@ from cloud.receiving import Receiver, cursor, find_edgehsm, frozen
 from cloud.store import Store
 from cloud.store.evidence import LogRow
 from cloud.store.production import DeliveryRow
-from cloud.store.sites import EdgeHsmRow, FactoryRow
+from cloud.store.sites import FactoryRow
 from cloud.store.wake import Listener, wake_after_commit
 from cloud.workorders import batches_at, work_order
 from obis.refusal import Refused
@@ -73,6 +73,8 @@ class Stream:
         self._delivered: dict[tuple[str, int], int] = {}  # by log: the last delivery number sent, or answered before
         self._work: dict[bytes, bool] = {}  # work orders sent, and whether as ended
         self._superseded = asyncio.Event()
+        self._name = f"stream:{factory_id}"
+        self._beat = 0.0
         self._greeted = asyncio.Event()  # what is due is known only after the hello
 
     def supersede(self) -> None:
@@ -150,7 +152,7 @@ class Stream:
                 answer = await self._parts.receiver.catch_up(each.edgehsm_id, each.epoch)
                 if answer.HasField("cosignature"):
                     await self._out.put(answer)
-        self._parts.store.notifier.wake({deliveries.topic(each.edgehsm_id) for each in hello.edgehsms})
+        self._parts.store.notifier.wake({self._name})
         self._greeted.set()
 
     def _welcome(self, session: Session, told: EdgeHsmCursor) -> list[SyncResponse]:
@@ -183,22 +185,27 @@ class Stream:
     # ---- down
 
     async def _push(self) -> None:
-        topics = [deliveries.topic(each) for each in await self._parts.store.read(self._edgehsms)]
-        with self._parts.store.notifier.listening(*topics) as listener:
-            await self._push_as_it_comes(listener)
-
-    async def _push_as_it_comes(self, listener: Listener) -> None:
-        beat = looked = 0.0
-        woken = True
+        """Listens for the EdgeHSMs the hellos named, and for its own name: a later hello may name more."""
         while True:
+            topics = self._topics()
+            with self._parts.store.notifier.listening(*topics) as listener:
+                await self._push_as_it_comes(listener, topics)
+
+    async def _push_as_it_comes(self, listener: Listener, topics: set[str]) -> None:
+        looked = 0.0
+        woken = True
+        while self._topics() == topics:
             if woken or time.monotonic() - looked >= _LOOK_EVERY:
                 looked = time.monotonic()
                 for response in await self._parts.store.read(self._due):
                     await self._out.put(response)
-            if time.monotonic() - beat >= _BEAT_SECONDS:
-                beat = time.monotonic()
+            if time.monotonic() - self._beat >= _BEAT_SECONDS:
+                self._beat = time.monotonic()
                 await self._out.put(SyncResponse(heartbeat=CloudHeartbeat(beacon=self._parts.beacons.fresh())))
             woken = await listener.wait(_BEAT_SECONDS)
+
+    def _topics(self) -> set[str]:
+        return {self._name, *(deliveries.topic(edgehsm_id) for edgehsm_id, _ in self._delivered)}
 
     def _due(self, session: Session) -> list[SyncResponse]:
         due = []
@@ -221,9 +228,6 @@ class Stream:
         except Refused as refusal:
             _log.error("no work order", factory=self._factory_id, auth_id=auth_id.hex(), why=str(refusal))
             return []
-
-    def _edgehsms(self, session: Session) -> set[str]:
-        return set(session.exec(select(EdgeHsmRow.edgehsm_id).where(EdgeHsmRow.factory_id == self._factory_id)))
 
     async def _note(self, *, connected: bool) -> None:
         """For the list of factories."""

@@ -50,6 +50,7 @@ class SiteRoom:
     mesh: FakeMesh
     cloud: CloudRoom
     front: FakeFront
+    door: MeshServer
     link: FaultyLink
     config: Path
     line: str
@@ -58,6 +59,12 @@ class SiteRoom:
     @property
     def log(self) -> FakeLog:
         return self.front.log
+
+    async def open_door(self) -> MeshServer:
+        """The front's server, again, where it was."""
+        door = serve_front(self.mesh, self.front, f"127.0.0.1:{self.door.port}")
+        await door.start()
+        return door
 
     def start(self) -> None:
         """A Factory Service; its secret comes by descriptor."""
@@ -106,26 +113,31 @@ async def open_site(folder: Path, log: FakeLog):
     link = FactoryLinkServicer(link_parts(cloud.store, cloud.witness, beacon, artifacts))
     server = served(mesh, CLOUD, partial(add_FactoryLinkServicer_to_server, link))
     front = FakeFront(log)
-    door = served(mesh, Identity(Role.FRONT, log.edgehsm_id, FACTORY), partial(add_CustodyServicer_to_server, front))
+    door = serve_front(mesh, front, "127.0.0.1:0")
     await server.start()
     await door.start()
     async with FaultyLink(f"127.0.0.1:{server.port}") as wire:
         line = f"127.0.0.1:{free_port()}"
         config = write_site(folder, mesh, wire.address, line, door.port, log)
-        room = SiteRoom(folder, mesh, cloud, front, wire, config, line)
+        room = SiteRoom(folder, mesh, cloud, front, door, wire, config, line)
         try:
             yield room
         finally:
             for process in room.processes:
                 process.kill()
                 process.wait()
-            await asyncio.gather(server.stop(), door.stop())
+            await asyncio.gather(server.stop(), room.door.stop())
             cloud.store.close()
             cloud.witness.close()
 
 
-def served(mesh: FakeMesh, identity: Identity, register) -> MeshServer:
-    port = Port("127.0.0.1:0", grace_seconds=0.1)
+def serve_front(mesh: FakeMesh, front: FakeFront, address: str) -> MeshServer:
+    name = Identity(Role.FRONT, front.log.edgehsm_id, FACTORY)
+    return served(mesh, name, partial(add_CustodyServicer_to_server, front), address)
+
+
+def served(mesh: FakeMesh, identity: Identity, register, address: str = "127.0.0.1:0") -> MeshServer:
+    port = Port(address, grace_seconds=0.1)
     return MeshServer(port, mesh.credentials(identity), [register], registry=CollectorRegistry())
 
 

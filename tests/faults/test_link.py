@@ -15,6 +15,7 @@ from sqlmodel import func, select
 from cloud import deliveries
 from cloud.store.evidence import ForkRow, LeafRow
 from cloud.store.production import BatchRow, DeliveryRow
+from cloud.store.sites import FactoryRow
 from obis.mesh.channel import open_channel
 from obis.mesh.identity import Identity, Role
 from obis.v1.batches_pb2 import BatchState
@@ -139,6 +140,25 @@ async def test_deliveries_go_down_in_order_and_once_with_their_results(site):
     await until(lambda: all(accepted is not None for _, accepted, _ in results(site)) and len(results(site)) == 5)
     assert site.front.delivered == [1, 2, 3, 4, 5]
     assert results(site)[1] == (2, False, "WINDOW_CLOSED")
+
+
+async def test_what_is_queued_for_an_edgehsm_that_came_after_the_stream_is_sent_at_once(site):
+    """The stream begins before the EdgeHSM answers, as in a site that is just being set up."""
+    await site.door.stop()
+    site.start()
+    await until(lambda: connected(site))
+    site.door = await site.open_door()
+    await until(lambda: site.cosigned() == site.log.size)
+    began = time.monotonic()
+    queue(site, 1)
+    await until(lambda: results(site)[0][1] is not None)
+
+    assert time.monotonic() - began < 2
+
+
+def connected(site):
+    with site.cloud.store.reading() as session:
+        return session.exec(select(FactoryRow.connected)).one()
 
 
 async def test_a_log_that_went_back_is_found_at_first_contact(site):
