@@ -91,14 +91,13 @@ class Work:
                 self._link(up=True)
                 if not said.HasField("work_order"):
                     continue
+                await self._take(said.work_order)
                 if said.ended:
-                    await self._end(said.work_order.auth_id)
-                else:
-                    await self._take(said.work_order)
+                    self._end(said.work_order.auth_id)
 
     async def _take(self, work: WorkOrder) -> None:
-        known = self._orders.get(work.auth_id)
-        if known and not known.ended:
+        """Judges an order; one that began and ended unseen too, so that a question under it is answered by EdgeHSM."""
+        if work.auth_id in self._orders or not work.HasField("authorization"):
             return
         try:
             pinned = replace(self._pinned, root_version=self._store.root_version)
@@ -122,7 +121,7 @@ class Work:
         with suppress(Refused):  # what it needs is fetched when the Factory Service sends it again
             await self._take(work)
 
-    async def _end(self, auth_id: bytes) -> None:
+    def _end(self, auth_id: bytes) -> None:
         self._store.drop_order(auth_id)
         if (known := self._orders.get(auth_id)) and not known.ended:
             known.ended = True

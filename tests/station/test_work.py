@@ -146,6 +146,19 @@ async def test_an_ended_order_is_dropped(tmp_path):
     assert not list((tmp_path / "orders").iterdir())
 
 
+async def test_an_order_that_began_and_ended_unseen_is_known_as_ended(tmp_path):
+    order, heard = Making().work_order(), Heard()
+    courier = Courier()
+    courier.later.put_nowait(WatchWorkResponse(work_order=order, ended=True))
+    async with watching(tmp_path, courier, heard) as work:
+        ready = await work.wait_for(order.auth_id, 5)
+        await until(lambda: heard.ended)
+
+    assert ready.ended
+    assert (len(heard.ready), len(heard.ended)) == (1, 1)
+    assert not list((tmp_path / "orders").iterdir())
+
+
 async def test_an_order_that_never_comes_is_missed_by_name(tmp_path):
     async with watching(tmp_path, Courier(), Heard()) as work:
         with pytest.raises(Refused, match="DEPENDENCY_MISSING"):
