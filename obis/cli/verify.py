@@ -147,12 +147,15 @@ def _products(verdict: Verdict) -> Table:
 
 
 def _logs(verdict: Verdict) -> Table:
+    """What came after the witness last saw a log is not in it: so its time stands beside it."""
     table = Table("EdgeHSM", "epoch", title="Logs", title_justify="left", box=None)
     for column in ("leaves", "issued", "passed", "failed", "no outcome"):
         table.add_column(column, justify="right")
+    table.add_column("witnessed (UTC)", no_wrap=True)
     for line in verdict.logs:
         counts = (line.leaves, line.issued, line.passed, line.failed, line.abandoned)
-        table.add_row(line.edgehsm_id, str(line.epoch), *map(str, counts))
+        seen = _time(line.cosigned_at).removesuffix(" UTC").removeprefix(_time(verdict.exported_at)[:10] + " ")
+        table.add_row(line.edgehsm_id, str(line.epoch), *map(str, counts), seen)
     return table
 
 
