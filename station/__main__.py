@@ -46,17 +46,21 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m station", description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("verb", choices=_VERBS)
-    parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--secrets-fd", type=int)
-    parser.add_argument("--ticket", type=Path)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--auth")
-    parser.add_argument("--uid", default="")
-    parser.add_argument("--count", type=int, default=1)
-    parser.add_argument("--reason", default="rework")
-    parser.add_argument("--operator", default="line")
-    parser.add_argument("--labels-to", type=Path, help="folder for label files; they hold passcodes")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    each = {name: verbs.add_parser(name) for name in _VERBS}
+    for one in each.values():
+        one.add_argument("--config", type=Path, required=True)
+        one.add_argument("--secrets-fd", type=int)
+    each["enrol"].add_argument("--ticket", type=Path, required=True)
+    what = each["run"].add_mutually_exclusive_group(required=True)
+    what.add_argument("--json", action="store_true", help="commands on stdin, events on stdout")
+    what.add_argument("--auth", type=bytes.fromhex, help="the Authorization's id, hex")
+    each["run"].add_argument("--count", type=int, default=1)
+    each["run"].add_argument("--labels-to", type=Path, help="folder for label files; they hold passcodes")
+    each["rework"].add_argument("--auth", type=bytes.fromhex, required=True)
+    each["rework"].add_argument("--uid", type=bytes.fromhex, default=b"", help="hex; else the last unit that passed")
+    each["rework"].add_argument("--reason", default="rework")
+    each["rework"].add_argument("--operator", default="line")
     return parser.parse_args()
 
 
@@ -84,7 +88,7 @@ async def _run(config: Config, told: argparse.Namespace) -> int:
     from station.run import ending, line, opening
 
     if not told.json:
-        return await operator.run(config, _passphrase(told), bytes.fromhex(told.auth), told.count, told.labels_to)
+        return await operator.run(config, _passphrase(told), told.auth, told.count, told.labels_to)
     remote.say(opening(config))
     async with line(config, _passphrase(told), remote.say, operator.label_files(told.labels_to)) as running:
         await remote.obey(running, await remote.stdin())
@@ -97,10 +101,10 @@ async def _rework(config: Config, told: argparse.Namespace) -> int:
     from station.rework import Order
     from station.run import line
 
-    order = Order(bytes.fromhex(told.auth), told.reason, told.operator)
+    order = Order(told.auth, told.reason, told.operator)
     async with line(config, _passphrase(told), lambda _: None, operator.label_files(None)) as running:
         await running.work.wait_for(order.auth_id, 20)
-        counts = await running.rework(order, bytes.fromhex(told.uid), remote.say)
+        counts = await running.rework(order, told.uid, remote.say)
     return 0 if counts == {"PASS": 1} else 1
 
 
