@@ -24,7 +24,6 @@ from edgehsm.boundary.issuer import Issuer, prepare
 from edgehsm.boundary.ledger import Ledger, Standing, day_of
 from edgehsm.boundary.log import Log
 from obis.refusal import Kind, Refused
-from obis.v1.authorization_pb2 import Authorization
 from obis.v1.leaf_pb2 import AuthorizationClosedLeaf, CloseReason, LogLeaf, RefusedLeaf
 from obis.v1.reason_pb2 import Reason
 from obis.v1.scope_pb2 import TimeQuality
@@ -166,13 +165,14 @@ class Book:
         """The admitted Authorization of this id."""
         return self.ledger.standings.get(AuthId(auth_id))
 
-    def issuer(self, authorization: Authorization) -> Issuer:
+    def issuer(self, standing: Standing) -> Issuer:
         """Who makes this Authorization's DACs; proved when first asked for. Raises Refused."""
-        found = self._issuers.get(authorization.sequence)
+        found = self._issuers.get(standing.sequence)
         if found is None:
+            authorization = standing.authorization
             product = self.holdings.products[authorization.product_id]
             found = prepare(authorization, product.pais[authorization.pai_cert_digest], product.pai_handle)
-            self._issuers[authorization.sequence] = found
+            self._issuers[standing.sequence] = found
         return found
 
     def tell(self, refused: Refused, leaf: RefusedLeaf, station: bytes = b"") -> None:

@@ -13,7 +13,7 @@ from typing import Final
 from edgehsm.boundary.book import Book
 from edgehsm.boundary.deliveries import deliver
 from edgehsm.boundary.holdings import Enrolled
-from edgehsm.boundary.operations import Asker
+from edgehsm.boundary.operations import Asker, asker_of
 from edgehsm.boundary.operations.issue_dac import issue_dac
 from edgehsm.boundary.operations.program_firmware import program_firmware
 from edgehsm.boundary.operations.record_outcome import Outcome, record_outcome
@@ -62,7 +62,7 @@ def _step(book: Book, asked: StationStep, reply: StepReply) -> None:
     kind = step.WhichOneof("step")
     try:
         _require_form(asked, kind)
-        asker = Asker(asked.station_key_digest, step.auth_id, step.device)
+        asker = asker_of(asked.station_key_digest, step.auth_id, step.device)
         if kind == "issue":
             _issue(book, asker, step, reply)
         elif kind == "firmware":
@@ -133,7 +133,7 @@ def _close_debug(book: Book, store: Store, request: BoundaryRequest, reply: Boun
     asked = request.close_debug
     require_device(asked.close.device)
     try:
-        asker = Asker(asked.station_key_digest, b"", asked.close.device)
+        asker = asker_of(asked.station_key_digest, b"", asked.close.device)
         reply.closed.log_index = close_debug(book, asker, asked.close.session_id, asked.close.report)
     except Refused as refused:
         leaf = RefusedLeaf(operation=Operation.OPERATION_CLOSE_DEBUG, device=asked.close.device)

@@ -24,7 +24,7 @@ The gate makes the only Permits there are. A Permit is for one act and is redeem
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from edgehsm.boundary.changes import DeviceKey
 from edgehsm.boundary.clock import Reading
@@ -53,8 +53,7 @@ class Station:
     revoked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """What is asked: an operation on a device; `spki_digest` is the key to certify, for ISSUE_DAC alone."""
 
     operation: Operation.ValueType

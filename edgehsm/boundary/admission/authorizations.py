@@ -48,7 +48,7 @@ def admit_authorization(book: Book, delivery: AuthorizationPapers) -> None:
     _require_in_force(book, standing)
     _require_share(book, standing)
     _open_package(book, book.holdings.view, delivery.package, authorization)
-    book.issuer(authorization)
+    book.issuer(standing)
     book.ledger.stand(standing)
     lower_quantities(book)
     book.changes.accounts[authorization.sequence] = standing.account()

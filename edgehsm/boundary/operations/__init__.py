@@ -5,7 +5,7 @@ No gRPC, no SQL, no clock: values in, values out. Every operation takes the `Ask
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from edgehsm.boundary.book import Book
 from edgehsm.boundary.changes import DeviceKey, device_key
@@ -16,18 +16,18 @@ from obis.v1.reason_pb2 import Reason
 from obis.v1.scope_pb2 import DeviceId
 
 
-@dataclass(frozen=True, slots=True)
-class Asker:
+class Asker(NamedTuple):
     """Who asks for which device under which Authorization; `device_id` keeps its documented rules."""
 
     station: bytes  # SHA-256 of the station key's SubjectPublicKeyInfo, 32 bytes
     auth_id: bytes
     device_id: DeviceId
-    device: DeviceKey = field(init=False)  # its one name
+    device: DeviceKey  # its one name
 
-    def __post_init__(self) -> None:
-        """Named once: it is asked for at every step of an operation."""
-        object.__setattr__(self, "device", device_key(self.device_id.soc, self.device_id.uid))
+
+def asker_of(station: bytes, auth_id: bytes, device_id: DeviceId) -> Asker:
+    """Named once: the device's key is asked for at every step of an operation."""
+    return Asker(station, auth_id, device_id, device_key(device_id.soc, device_id.uid))
 
 
 def made_device(book: Book, asker: Asker) -> tuple[Standing, Device]:

@@ -11,9 +11,8 @@ In this order:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 from edgehsm.boundary.book import Book, draw
 from edgehsm.boundary.changes import ActKind
@@ -30,8 +29,7 @@ NONCE_BYTES: Final = 16
 _ISSUE_DAC: Final = Operation.OPERATION_ISSUE_DAC
 
 
-@dataclass(frozen=True, slots=True)
-class IssuedDac:
+class IssuedDac(NamedTuple):
     """The answer; `repeated` where it was issued before."""
 
     dac_der: bytes
@@ -68,8 +66,9 @@ def _stored(book: Book, asker: Asker, key: PublicKey) -> IssuedDac | None:
 def _issue(book: Book, asker: Asker, permit: Permit, key: PublicKey, agreement_digest: bytes) -> IssuedDac:
     """Steps 4 and 5."""
     standing = permit.standing
-    dac_der = book.issuer(standing.authorization).issue(book.element, key, draw(RANDOM_SERIAL_BYTES))
-    nonce = draw(NONCE_BYTES)
+    randomness = draw(RANDOM_SERIAL_BYTES + NONCE_BYTES)
+    nonce = randomness[RANDOM_SERIAL_BYTES:]
+    dac_der = book.issuer(standing).issue(book.element, key, randomness[:RANDOM_SERIAL_BYTES])
     leaf = LogLeaf()
     entry = leaf.issued  # filled in place: a message handed to another is copied
     entry.auth_id, entry.spki_digest, entry.dac_der = asker.auth_id, key.spki_digest, dac_der

@@ -91,7 +91,7 @@ def close_debug(book: Book, asker: Asker, session_id: bytes, report: Envelope) -
     session = book.sessions.by_id.get(session_id)
     if session is None or session.device != asker.device:
         raise Refused(Reason.REASON_DEBUG_SESSION_UNKNOWN, "no such session of this device", "session_id")
-    asker = Asker(asker.station, session.auth_id, asker.device_id)
+    asker = asker._replace(auth_id=session.auth_id)
     standing, device = made_device(book, asker)
     issued = book.leaf(device.issued_index).issued
     if read_report(report, asker, issued, session_id).debug_state != DebugState.DEBUG_STATE_LOCKED:

@@ -124,7 +124,7 @@ def test_rule_6_a_better_element_may_be_required():
 
 
 def test_rule_7_another_chip_family_is_another_product_version(standing):
-    ask = replace(ASK, soc="generic-thread")
+    ask = ASK._replace(soc="generic-thread")
 
     refused_by(7, Reason.REASON_WRONG_PRODUCT_VERSION, ask, standing, STATION, scene_of(standing))
 
@@ -145,8 +145,8 @@ def test_rule_8_rework_has_a_window_of_its_own_after_the_batch_is_closed(standin
     fold(scene, ActKind.ISSUE_DAC, ASK.device, ASK.spki_digest)
     standing.closed = CloseReason.CLOSE_REASON_WINDOW_ENDED
 
-    admit(replace(ASK, operation=REOPEN), standing, STATION, scene)
-    another = replace(ASK, device=device_key("generic-wifi", b"uid-2"))
+    admit(ASK._replace(operation=REOPEN), standing, STATION, scene)
+    another = ASK._replace(device=device_key("generic-wifi", b"uid-2"))
     refused_by(8, Reason.REASON_WINDOW_CLOSED, another, standing, STATION, scene)
 
 
@@ -174,7 +174,7 @@ def test_rule_10_a_key_serves_one_device(standing):
 
 
 def test_rule_11_what_was_not_made_here_under_this_authorization_is_unknown(standing):
-    ask = replace(ASK, operation=FIRMWARE)
+    ask = ASK._replace(operation=FIRMWARE)
 
     refused_by(11, Reason.REASON_DEVICE_UNKNOWN, ask, standing, STATION, scene_of(standing))
 
@@ -183,7 +183,7 @@ def test_rule_12_quantity_is_spent_once_for_each_device(standing):
     scene = scene_of(standing)
     for number in range(standing.quantity):
         device = device_key("generic-wifi", b"made-%d" % number)
-        admit(replace(ASK, device=device, spki_digest=device), standing, STATION, scene)
+        admit(ASK._replace(device=device, spki_digest=device), standing, STATION, scene)
         fold(scene, ActKind.ISSUE_DAC, device, device)
 
     refused_by(12, Reason.REASON_QUANTITY_SPENT, ASK, standing, STATION, scene)
@@ -203,7 +203,7 @@ def test_rule_13_a_device_has_a_share_of_its_own(standing):
     for _ in range(standing.allowances[REOPEN].here.per_device):
         fold(scene, ActKind.REOPEN_DEBUG, ASK.device)
 
-    ask = replace(ASK, operation=REOPEN)
+    ask = ASK._replace(operation=REOPEN)
     refused_by(13, Reason.REASON_DEVICE_LIMIT_REACHED, ask, standing, STATION, scene)
 
 
@@ -215,7 +215,7 @@ def test_rule_14_a_day_has_a_share_and_the_next_day_another(standing):
         fold(scene, ActKind.REOPEN_DEBUG, device)
     fold(scene, ActKind.ISSUE_DAC, ASK.device, ASK.spki_digest)
 
-    ask = replace(ASK, operation=REOPEN)
+    ask = ASK._replace(operation=REOPEN)
     refused_by(14, Reason.REASON_DAY_LIMIT_REACHED, ask, standing, STATION, scene)
     tomorrow = Reading(NOW + 86400, NOW + 86400, TimeQuality.TIME_QUALITY_BEACONED)
     admit(ask, standing, STATION, replace(scene, reading=tomorrow))
