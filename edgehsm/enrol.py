@@ -82,6 +82,6 @@ async def _approved(config: FrontConfig, request: Envelope, epoch: int) -> GetEd
                     wanted = GetEdgeHsmEnrolmentRequest(edgehsm_id=config.edgehsm_id, epoch=epoch)
                     return await stub.GetEdgeHsmEnrolment(wanted, timeout=CALL_SECONDS)
             except Refused as refused:
-                if refused.kind not in (Kind.NOT_YET, Kind.UNREACHABLE):
+                if refused.kind not in (Kind.NOT_YET, Kind.UNREACHABLE, Kind.TIMED_OUT):
                     raise
             await asyncio.sleep(ASK_EVERY_SECONDS)
