@@ -26,22 +26,27 @@ def main() -> int:
     plan = read_plan()
     if told.devices:
         plan = plan.shortened(told.devices)
-    stage = Stage.empty(plan, Board(), told.folder)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    try:
+        stage = Stage.empty(plan, Board(), told.folder)
+    except DemoFailed as failure:
+        print(f"the demo failed: {failure}", file=sys.stderr)
+        return 1
     try:
         return asyncio.run(_play(stage, keeping=told.keep))
     except (DemoFailed, Refused, Usage, ExceptionGroup) as failure:
         for each in _first_causes(failure):
             print(f"\nthe demo failed: {_told(each)}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return 1
     finally:
         stage.processes.stop_all()
 
 
 async def _play(stage: Stage, *, keeping: bool) -> int:
-    summary = await Story(stage).play()
+    performance = asyncio.ensure_future(Story(stage).play())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, performance.cancel)
+    summary = await performance
     summary.write(stage.folder / "summary.json")
     print(f"\nSummary\n{summary_text(summary)}")
     for each in summary.failures:

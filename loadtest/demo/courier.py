@@ -15,7 +15,7 @@ from typing import Final
 import grpc
 from cryptography import x509
 
-from loadtest.demo.failure import DemoFailed
+from loadtest.demo.failure import CALL_SECONDS, DemoFailed
 from loadtest.demo.plan import Factory
 from obis.cli.connection import CLOUD, answered, connect_enrolment, credentials
 from obis.cli.profile import Mesh
@@ -52,9 +52,9 @@ class Courier:
         key = TransportKey.generate()
         asked = EnrolFactoryRequest(ticket=ticket, csr_der=key.request(Identity(Role.FACTORY, factory.id)))
         async with connect_enrolment(mesh) as enrolment:
-            answer = await enrolment.EnrolFactory(asked, timeout=30)
+            answer = await enrolment.EnrolFactory(asked, timeout=CALL_SECONDS)
             wanted = GetEdgeHsmEnrolmentRequest(edgehsm_id=factory.edgehsm, epoch=EPOCH)
-            site = await enrolment.GetEdgeHsmEnrolment(wanted, timeout=30)
+            site = await enrolment.GetEdgeHsmEnrolment(wanted, timeout=CALL_SECONDS)
         own = key.certified(answer.certificate_chain_der)
         return cls(mesh, factory, own, x509.load_der_x509_certificate(site.site_ca_cert_der))
 
@@ -98,7 +98,7 @@ class Courier:
 
 async def deliver(channel: grpc.aio.Channel, delivery: Delivery) -> DeliveryResult:
     """Hand it over; what became of it."""
-    return (await CustodyStub(channel).Deliver(DeliverRequest(delivery=delivery), timeout=20)).result
+    return (await CustodyStub(channel).Deliver(DeliverRequest(delivery=delivery), timeout=CALL_SECONDS)).result
 
 
 def tampered(delivery: Delivery) -> Delivery:

@@ -1,6 +1,10 @@
-"""How the demo fails: with one sentence, and the place to look."""
+"""How the demo fails: with one sentence, and the place to look; and how long it waits before that."""
 
 from __future__ import annotations
+
+from typing import Final
+
+CALL_SECONDS: Final = 120  # deadline of a call: only something broken takes that long, even on a busy machine
 
 
 class DemoFailed(Exception):

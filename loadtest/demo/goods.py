@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from loadtest.demo.failure import DemoFailed
+from loadtest.demo.failure import CALL_SECONDS, DemoFailed
 from loadtest.demo.keys import Keys
 from loadtest.demo.people import Crew
 from loadtest.demo.plan import Product
@@ -73,7 +73,7 @@ async def create_products(stage: Stage, crew: Crew, keys: Keys) -> list[Goods]:
             ],
             cd_signer_spki_der=[keys.declarations.public.spki_der],
         )
-        return Goods(product, (await crew.oem.products.CreateProduct(request, timeout=30)).product_id)
+        return Goods(product, (await crew.oem.products.CreateProduct(request, timeout=CALL_SECONDS)).product_id)
 
     made = await asyncio.gather(*(create(each) for each in stage.plan.products))
     stage.board.say(f"{len(made)} product rules proposed, each for {stage.plan.lifetime_quantity} devices, ever")
@@ -88,7 +88,7 @@ async def prepare_versions(stage: Stage, crew: Crew, keys: Keys, goods: list[Goo
 
 async def propose_grants(stage: Stage, crew: Crew, goods: list[Goods]) -> None:
     """Step 3, first half: what the quorum is asked to allow."""
-    await asyncio.gather(*(crew.oem.grants.ProposeGrant(_grant(stage, each), timeout=30) for each in goods))
+    await asyncio.gather(*(crew.oem.grants.ProposeGrant(_grant(stage, each), timeout=CALL_SECONDS) for each in goods))
 
 
 async def create_batch(
@@ -119,21 +119,21 @@ async def _asked(crew: Crew, factory_id: str, request: CreateBatchRequest) -> Cr
     from obis.cli.connection import answered
 
     with answered("cloud"):
-        return await crew.odms[factory_id].batches.CreateBatch(request, timeout=30)
+        return await crew.odms[factory_id].batches.CreateBatch(request, timeout=CALL_SECONDS)
 
 
 async def _prepare(stage: Stage, crew: Crew, keys: Keys, goods: Goods) -> None:
     odm = stage.plan.factory(goods.product.factory).odm
     cloud = crew.odms[goods.product.factory]
     invitation = InviteOrganisationRequest(product_id=goods.product_id, organisation_id=odm.id)
-    await crew.oem.products.InviteOrganisation(invitation, timeout=30)
-    await cloud.products.AcceptInvitation(AcceptInvitationRequest(product_id=goods.product_id), timeout=30)
+    await crew.oem.products.InviteOrganisation(invitation, timeout=CALL_SECONDS)
+    await cloud.products.AcceptInvitation(AcceptInvitationRequest(product_id=goods.product_id), timeout=CALL_SECONDS)
     image = random.randbytes(FIRMWARE_BYTES)
     await upload_firmware(cloud, goods.product_id, image, keys.secure_boot)
     draft = _draft(stage, keys, goods, sha256(image).digest())
-    version = (await cloud.versions.CreateVersion(CreateVersionRequest(draft=draft), timeout=30)).version
+    version = (await cloud.versions.CreateVersion(CreateVersionRequest(draft=draft), timeout=CALL_SECONDS)).version
     goods.version_id = version.version_id
-    await cloud.versions.SubmitVersion(SubmitVersionRequest(version_id=goods.version_id), timeout=30)
+    await cloud.versions.SubmitVersion(SubmitVersionRequest(version_id=goods.version_id), timeout=CALL_SECONDS)
 
 
 def _draft(stage: Stage, keys: Keys, goods: Goods, firmware_digest: bytes) -> VersionDraft:

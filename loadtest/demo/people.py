@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from loadtest.demo.failure import CALL_SECONDS
 from loadtest.demo.keys import Keys
 from loadtest.demo.processes import python
 from loadtest.demo.stage import Stage
@@ -90,9 +91,9 @@ async def _invite(oem: Cloud, stage: Stage, factory_id: str) -> str:
     made = Organisation(
         organisation_id=odm.id, name=odm.name, kind=OrganisationKind.ORGANISATION_KIND_ODM, factory_ids=[factory_id]
     )
-    await oem.organisations.CreateOrganisation(CreateOrganisationRequest(organisation=made), timeout=30)
+    await oem.organisations.CreateOrganisation(CreateOrganisationRequest(organisation=made), timeout=CALL_SECONDS)
     request = InvitePersonRequest(organisation_id=odm.id, person_id=odm.person)
-    return (await oem.organisations.InvitePerson(request, timeout=30)).invitation_token
+    return (await oem.organisations.InvitePerson(request, timeout=CALL_SECONDS)).invitation_token
 
 
 def _connected(stage: Stage, person_id: str) -> AbstractAsyncContextManager[Cloud]:

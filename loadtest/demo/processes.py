@@ -27,7 +27,7 @@ from typing import IO, Final
 from loadtest.demo.failure import DemoFailed
 
 GRACE_SECONDS: Final = 3.0
-PATIENCE_SECONDS: Final = 120.0  # for a process to be ready: only a broken one takes that long, even on a busy machine
+PATIENCE_SECONDS: Final = 120.0  # for a process to be ready, even on a busy machine
 LOOK_EVERY: Final = 0.05
 TAIL_LINES: Final = 8
 _SETPRIV = shutil.which("setpriv")
@@ -115,6 +115,14 @@ class Processes:
                 raise DemoFailed(f"{name} ended: {self._tail(name)}", self._log(name))
             if time.monotonic() > until:
                 raise DemoFailed(f"{name} does not listen at {address} after {seconds:.0f} s", self._log(name))
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def said(self, name: str, word: str, *, times: int = 1, seconds: float = PATIENCE_SECONDS) -> None:
+        """Wait until its log holds a word so many times. Raises DemoFailed if it ends or takes too long."""
+        until, child = time.monotonic() + seconds, self._children[name]
+        while child.log.read_text(errors="replace").count(word) < times:
+            if not child.is_running or time.monotonic() > until:
+                raise DemoFailed(f"{name} does not say {word!r}: {self._tail(name)}", self._log(name))
             await asyncio.sleep(LOOK_EVERY)
 
     async def ended(self, name: str, seconds: float = PATIENCE_SECONDS) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from loadtest.demo.failure import DemoFailed
+from loadtest.demo.failure import CALL_SECONDS, DemoFailed
 from loadtest.demo.keys import Keys
 from loadtest.demo.line import Floor, listener, pool_names, solo_name
 from loadtest.demo.people import Crew
@@ -55,7 +55,7 @@ async def propose_tickets(crew: Crew, factory: Factory) -> Tickets:
         edgehsm_id=factory.edgehsm,
         valid_seconds=TICKET_SECONDS,
     )
-    answer = await crew.oem.factories.ProposeTicket(asked, timeout=30)
+    answer = await crew.oem.factories.ProposeTicket(asked, timeout=CALL_SECONDS)
     return Tickets(service, answer.proposal.proposal_id)
 
 
@@ -64,7 +64,7 @@ async def propose_ticket(crew: Crew, factory: Factory) -> bytes:
     asked = ProposeTicketRequest(
         subject=TicketSubject.TICKET_SUBJECT_FACTORY, factory_id=factory.id, valid_seconds=TICKET_SECONDS
     )
-    return (await crew.oem.factories.ProposeTicket(asked, timeout=30)).proposal.proposal_id
+    return (await crew.oem.factories.ProposeTicket(asked, timeout=CALL_SECONDS)).proposal.proposal_id
 
 
 async def signed(crew: Crew, proposal_id: bytes) -> Envelope:
@@ -85,14 +85,14 @@ async def show_keys(stage: Stage, crew: Crew, mesh_file: Path, factory: Factory,
         outage_budget_seconds=stage.plan.terms.outage_days * 86400,
     )
     await _until_known(crew, factory)
-    await crew.oem.factories.ProposeApproval(asked, timeout=30)
+    await crew.oem.factories.ProposeApproval(asked, timeout=CALL_SECONDS)
 
 
 async def _until_known(crew: Crew, factory: Factory) -> None:
     """The appliance shows its fingerprint first; its request reaches the cloud a moment later."""
     until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until:
-        answer = await crew.oem.factories.ListFactories(ListFactoriesRequest(), timeout=30)
+        answer = await crew.oem.factories.ListFactories(ListFactoriesRequest(), timeout=CALL_SECONDS)
         if any(hsm.edgehsm_id == factory.edgehsm for site in answer.factories for hsm in site.edgehsms):
             return
         await asyncio.sleep(0.2)

@@ -21,12 +21,14 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.demo.board import Board
+from loadtest.demo.failure import DemoFailed
 from loadtest.demo.plan import Plan
 from loadtest.demo.ports import choose_ports
 from loadtest.demo.processes import Processes
 from obis.cli.profile import Profile
 
 ROOT: Final = Path("build/demo")
+PORTS: Final = "ports.json"
 
 
 @dataclass
@@ -43,13 +45,15 @@ class Stage:
 
     @classmethod
     def empty(cls, plan: Plan, board: Board, folder: Path = ROOT) -> Stage:
-        """A fresh folder; what an earlier run left there is wiped."""
+        """A fresh folder; what an earlier run left there is wiped. Raises DemoFailed for a folder of something else."""
+        if folder.exists() and any(folder.iterdir()) and not (folder / PORTS).exists():
+            raise DemoFailed(f"{folder} holds something that is not the demo's", "--folder")
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         names = ["cloud", "cloud-enrolment", "vault"]
         for each in plan.factories:
             names += [f"{each.id}-line", f"{each.id}-enrolment", f"{each.id}-front"]
-        ports = choose_ports(names, folder / "ports.json")
+        ports = choose_ports(names, folder / PORTS)
         return cls(plan, folder.absolute(), ports, Processes(folder.absolute() / "logs"), board)
 
     def passphrase(self, name: str) -> str:
