@@ -16,7 +16,6 @@ import asyncio
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -26,6 +25,7 @@ import structlog
 from factory.bell import Bell
 from factory.buffer import Buffer, LogId
 from factory.carrying import FAILURES, HEARTBEAT_SECONDS, SILENCE_SECONDS, for_ever, together
+from factory.outgoing import JOINED_LEAVES, LINGER_SECONDS, Outgoing, joined
 from obis.mesh.backoff import Backoff
 from obis.mesh.status import understood
 from obis.refusal import Refused
@@ -49,24 +49,8 @@ if TYPE_CHECKING:
     from obis.v1.factory_link_pb2_grpc import FactoryLinkAsyncStub
 
 PAGES_AHEAD: Final = 4
-_LINGER_SECONDS: Final = 0.5
-_JOINED_LEAVES: Final = 500
-_JOINED_BYTES: Final = 900 * 1024  # a message holds 1 MiB
 Call: TypeAlias = "grpc.aio.StreamStreamCall[SyncRequest, SyncResponse]"
 _log = structlog.get_logger("factory")
-
-
-@dataclass
-class Outgoing:
-    """What this stream still has to send of one log. It lives as long as the stream."""
-
-    next_index: int
-    results_sent: int
-    ahead: list[int] = field(default_factory=list)  # ends of pages sent and not cosigned
-    stopped: bool = False
-    joins: bool = True
-    sent_at: float = 0.0
-    evidence_sent: int = 0
 
 
 class Uplink:
@@ -165,10 +149,10 @@ class Uplink:
         while not outgoing.stopped and outgoing.evidence_sent < len(evidence):
             yield SyncRequest(page=LogPage.FromString(evidence[outgoing.evidence_sent]))
             outgoing.evidence_sent += 1
-        if time.monotonic() - outgoing.sent_at < _LINGER_SECONDS:
+        if time.monotonic() - outgoing.sent_at < LINGER_SECONDS:
             return
         while not outgoing.stopped and len(outgoing.ahead) < PAGES_AHEAD:
-            limit = _JOINED_LEAVES if outgoing.joins else 1
+            limit = JOINED_LEAVES if outgoing.joins else 1
             page = joined(self._buffer, log, outgoing.next_index, limit)
             if page is None:
                 return
@@ -257,27 +241,6 @@ class Uplink:
     def _stop(self, frozen: LogFrozen) -> None:
         log = LogId(frozen.edgehsm_id, frozen.epoch)
         self._logs.setdefault(log, Outgoing(0, 0)).stopped = True
-
-
-def joined(buffer: Buffer, log: LogId, index: int, limit: int) -> LogPage | None:
-    """The page with leaf `index`, and those after it while all together have at most `limit` leaves and 900 KiB.
-
-    Joined, they carry the last one's checkpoint and no proof. None if leaf `index` is not here.
-    """
-    first = buffer.page_with(log, index)
-    if first is None:
-        return None
-    page = LogPage.FromString(first.content)
-    size = len(first.content)
-    while len(page.leaves) < limit and (after := buffer.page_with(log, page.first_index + len(page.leaves))):
-        size += len(after.content)
-        more = LogPage.FromString(after.content)
-        if size > _JOINED_BYTES or len(page.leaves) + len(more.leaves) > limit:
-            break
-        page.leaves.extend(more.leaves)
-        page.checkpoint = more.checkpoint
-        del page.consistency_proof[:]
-    return page
 
 
 async def _next(call: Call) -> SyncResponse:

@@ -3,7 +3,7 @@
 import pytest
 
 from factory.buffer import Buffer, LogId, StoredPage
-from factory.uplink import joined
+from factory.outgoing import joined
 from obis.v1.delivery_pb2 import LogPage
 from tests.fakes.log import FakeLog
 
