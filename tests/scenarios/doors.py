@@ -6,9 +6,10 @@ descriptors, so a new RPC is knocked at without a line here.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import sqlite3
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -149,15 +150,18 @@ _LOST_BY_CLIENT = "Internal error from Core"
 
 
 async def _first_answer(channel, name: str, descriptor: MethodDescriptor, request: bytes) -> None:
+    """Of a stream both ways, what comes within a while: a heartbeat may overtake the refusal."""
     up, down = ("stream" if flag else "unary" for flag in (descriptor.client_streaming, descriptor.server_streaming))
-    call = getattr(channel, f"{up}_{down}")(name)(
-        _one(request) if descriptor.client_streaming else request, timeout=PATIENCE
-    )
-    if descriptor.server_streaming:
-        await call.read()
-        call.cancel()
-    else:
+    sent = _one(request) if descriptor.client_streaming else request
+    call = getattr(channel, f"{up}_{down}")(name)(sent, timeout=PATIENCE)
+    if not descriptor.server_streaming:
         await call
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(3):
+            while await call.read() is not grpc.aio.EOF and descriptor.client_streaming:
+                pass
+    call.cancel()
 
 
 async def _one(request: bytes):

@@ -44,8 +44,8 @@ class Forge:
         return key.certified([made.public_bytes(Encoding.DER), ca.public_bytes(Encoding.DER)])
 
     def expired(self, identity: Identity) -> OwnCertificate:
-        """A minute ago, and after its CA began."""
-        return self.by_right_ca(identity, begins=-4 * MINUTE, lasts=3 * MINUTE)
+        """Two seconds ago: not before its CA began, which may be as young as the mesh."""
+        return self.by_right_ca(identity, begins=-4 * MINUTE, lasts=4 * MINUTE - timedelta(seconds=2))
 
     def not_yet(self, identity: Identity) -> OwnCertificate:
         return self.by_right_ca(identity, begins=10 * MINUTE)
