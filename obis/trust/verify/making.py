@@ -6,9 +6,11 @@ from typing import Final
 
 from obis.refusal import Refused, word
 from obis.trust.envelope import verify_single
+from obis.trust.grant import find_operation
 from obis.trust.payload import DEVICE_REPORT
 from obis.trust.verify.dacs import Dac
 from obis.trust.verify.state import Batch, Device, LogState, key_of
+from obis.trust.verify.tallies import Tallies
 from obis.v1.device_objects_pb2 import DebugState, DeviceReport, Lifecycle
 from obis.v1.envelope_pb2 import Envelope, SigScheme
 from obis.v1.grant_pb2 import Grant
@@ -40,7 +42,7 @@ def take_issued(state: LogState, leaf: LogLeaf, entry: IssuedLeaf) -> None:
         raise Refused(Reason.REASON_ASSURANCE_TOO_LOW, "the element is below what the Grant requires")
     if entry.device.soc != batch.grant.message.soc:
         raise Refused(Reason.REASON_WRONG_PRODUCT_VERSION, "the device is of another chip family than the Grant's")
-    spend(batch, Operation.OPERATION_ISSUE_DAC, entry.device, leaf.at)
+    spend(state, batch, Operation.OPERATION_ISSUE_DAC, entry.device, leaf.at)
     if key_of(entry.device) in state.everything.devices:
         raise Refused(Reason.REASON_REPLAYED, "the device was issued before")
     dac = _new_dac(state, batch, entry.dac_der, entry.spki_digest)
@@ -57,7 +59,7 @@ def take_replaced(state: LogState, leaf: LogLeaf, entry: ReplacedLeaf) -> None:
         raise Refused(Reason.REASON_SEQUENCE_GAP, f"replacement {entry.count} after {batch.replaced}")
     if entry.replaced_serial != device.dac_serial:
         raise Refused(Reason.REASON_DEVICE_KEY_CHANGED, "it replaces a DAC the device does not have")
-    spend(batch, Operation.OPERATION_REPLACE_DAC, entry.device, leaf.at)
+    spend(state, batch, Operation.OPERATION_REPLACE_DAC, entry.device, leaf.at)
     dac = _new_dac(state, batch, entry.dac_der, entry.spki_digest)
     batch.replaced = entry.count
     device.spki_der, device.dac_serial, device.boundary_nonce = dac.spki_der, dac.serial, entry.boundary_nonce
@@ -81,7 +83,7 @@ def _new_dac(state: LogState, batch: Batch, dac_der: bytes, spki_digest: bytes) 
 def take_key_delivered(state: LogState, leaf: LogLeaf, entry: KeyDeliveredLeaf) -> None:
     """Within its operation's bounds, to a device issued here."""
     state.device(entry.device)
-    spend(state.open_batch(entry.auth_id), Operation.OPERATION_DELIVER_KEY, entry.device, leaf.at)
+    spend(state, state.open_batch(entry.auth_id), Operation.OPERATION_DELIVER_KEY, entry.device, leaf.at)
 
 
 def take_firmware_authorized(state: LogState, leaf: LogLeaf, entry: FirmwareAuthorizedLeaf) -> None:
@@ -90,7 +92,7 @@ def take_firmware_authorized(state: LogState, leaf: LogLeaf, entry: FirmwareAuth
     state.device(entry.device)
     if entry.firmware_digest != batch.grant.message.firmware_digest:
         raise Refused(Reason.REASON_FIRMWARE_NOT_GRANTED, "the image is not the one the Grant names")
-    spend(batch, Operation.OPERATION_PROGRAM_FIRMWARE, entry.device, leaf.at)
+    spend(state, batch, Operation.OPERATION_PROGRAM_FIRMWARE, entry.device, leaf.at)
 
 
 def take_outcome(state: LogState, leaf: LogLeaf, entry: OutcomeLeaf) -> None:
@@ -134,24 +136,15 @@ def _require_good(report: DeviceReport, grant: Grant, wanted: ChipSecurity) -> N
         raise Refused(Reason.REASON_REPORT_MISMATCH, "the chip that passed reports that it is not locked")
 
 
-def spend(batch: Batch, operation: Operation.ValueType, device: DeviceId, at: int) -> None:
-    """Count one operation against its rule: window, total, device, day."""
-    rules = [rule for rule in batch.auth.operations if rule.operation == operation]
-    if not rules:
+def spend(state: LogState, batch: Batch, operation: Operation.ValueType, device: DeviceId, at: int) -> None:
+    """Count one operation: against the Authorization's rule, and against the Grant's over all Authorizations here."""
+    own = [rule for rule in batch.auth.operations if rule.operation == operation]
+    if not own:
         raise Refused(Reason.REASON_OPERATION_NOT_GRANTED, f"{Operation.Name(operation)} is not authorized")
-    rule, by_device, by_day = rules[0], (operation, key_of(device)), (operation, at // DAY)
-    _require_in(rule.window, at)
-    batch.spent[operation] += 1
-    if batch.spent[operation] > rule.max_total:
-        raise Refused(Reason.REASON_QUANTITY_SPENT, f"{batch.spent[operation]} of {rule.max_total}")
-    if rule.max_per_device:
-        batch.spent_by_device[by_device] += 1
-        if batch.spent_by_device[by_device] > rule.max_per_device:
-            raise Refused(Reason.REASON_DEVICE_LIMIT_REACHED, f"more than {rule.max_per_device} for one device")
-    if rule.max_per_day:
-        batch.spent_by_day[by_day] += 1
-        if batch.spent_by_day[by_day] > rule.max_per_day:
-            raise Refused(Reason.REASON_DAY_LIMIT_REACHED, f"more than {rule.max_per_day} in one day")
+    granted = find_operation(batch.grant.message, operation)
+    state.grant_tallies.setdefault(batch.grant.digest, Tallies()).spend(granted, key_of(device), at // DAY)
+    _require_in(own[0].window, at)
+    batch.tallies.spend(own[0], key_of(device), at // DAY)
 
 
 def _require_in(window: Window, at: int) -> None:

@@ -19,7 +19,7 @@ def take_debug_opened(state: LogState, leaf: LogLeaf, entry: DebugOpenedLeaf) ->
     """Counted, for a fresh challenge, with no more permissions and no more time than granted."""
     state.device(entry.device)
     batch = state.open_batch(entry.auth_id)
-    spend(batch, Operation.OPERATION_REOPEN_DEBUG, entry.device, leaf.at)
+    spend(state, batch, Operation.OPERATION_REOPEN_DEBUG, entry.device, leaf.at)
     rule = find_operation(batch.grant.message, Operation.OPERATION_REOPEN_DEBUG)
     if entry.permissions & ~rule.debug_permissions:
         raise Refused(Reason.REASON_OPERATION_NOT_GRANTED, "permissions the Grant does not give")
@@ -54,7 +54,7 @@ def take_debug_closed(state: LogState, leaf: LogLeaf, entry: DebugClosedLeaf) ->
 
 def take_scrapped(state: LogState, leaf: LogLeaf, entry: ScrappedLeaf) -> None:
     """A device that has a DAC is named with it; a scrapped one stays counted."""
-    spend(state.open_batch(entry.auth_id), Operation.OPERATION_SCRAP, entry.device, leaf.at)
+    spend(state, state.open_batch(entry.auth_id), Operation.OPERATION_SCRAP, entry.device, leaf.at)
     if not entry.dac_serial and key_of(entry.device) not in state.everything.devices:
         return
     device = state.device(entry.device)
@@ -66,4 +66,4 @@ def take_scrapped(state: LogState, leaf: LogLeaf, entry: ScrappedLeaf) -> None:
 def take_relabelled(state: LogState, leaf: LogLeaf, entry: RelabelledLeaf) -> None:
     """Counted, for a device issued here."""
     state.device(entry.device)
-    spend(state.open_batch(entry.auth_id), Operation.OPERATION_RELABEL, entry.device, leaf.at)
+    spend(state, state.open_batch(entry.auth_id), Operation.OPERATION_RELABEL, entry.device, leaf.at)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 
 from obis.refusal import Refused
@@ -11,6 +10,7 @@ from obis.trust.verify.certificates import Pai
 from obis.trust.verify.dacs import DacCheck
 from obis.trust.verify.governance import EdgeHsm, Governance
 from obis.trust.verify.roots import Judged, Roots
+from obis.trust.verify.tallies import DeviceKey, Tallies
 from obis.trust.verify.verdict import Tally
 from obis.v1.authorization_pb2 import Authorization
 from obis.v1.enrolment_objects_pb2 import EnrolmentApproval
@@ -18,10 +18,7 @@ from obis.v1.grant_pb2 import Grant
 from obis.v1.leaf_pb2 import CloseReason
 from obis.v1.package_pb2 import VersionManifest
 from obis.v1.reason_pb2 import Reason
-from obis.v1.scope_pb2 import DeviceId, Operation
-
-DeviceKey = tuple[str, bytes]
-"""Chip family and unique id."""
+from obis.v1.scope_pb2 import DeviceId
 
 
 @dataclass(slots=True)
@@ -50,9 +47,7 @@ class Batch:
     issued: int = 0
     replaced: int = 0
     close_reason: CloseReason.ValueType = CloseReason.CLOSE_REASON_UNSPECIFIED
-    spent: Counter[Operation.ValueType] = field(default_factory=Counter)
-    spent_by_device: Counter[tuple[Operation.ValueType, DeviceKey]] = field(default_factory=Counter)
-    spent_by_day: Counter[tuple[Operation.ValueType, int]] = field(default_factory=Counter)
+    tallies: Tallies = field(default_factory=Tallies)
 
     @property
     def is_closed(self) -> bool:
@@ -106,6 +101,7 @@ class LogState:
     revocation_sequence: int = 0
     frontier: Frontier = field(default_factory=Frontier)
     grants: dict[bytes, int] = field(default_factory=dict)
+    grant_tallies: dict[bytes, Tallies] = field(default_factory=dict)
     closed_grants: set[bytes] = field(default_factory=set)
     pai_digests: set[bytes] = field(default_factory=set)
     batches: dict[bytes, Batch] = field(default_factory=dict)

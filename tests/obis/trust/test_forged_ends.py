@@ -2,9 +2,13 @@
 
 import pytest
 
+from obis.refusal import Refused
 from obis.trust.envelope import digest, parse_envelope
 from obis.trust.merkle import leaf_hash
+from obis.trust.trust_root import Verified
 from obis.trust.verify import verify_export
+from obis.trust.verify.making import spend
+from obis.trust.verify.state import Batch, LogState
 from obis.v1.device_objects_pb2 import DebugState
 from obis.v1.grant_pb2 import GrantRelease, OpRule
 from obis.v1.leaf_pb2 import CloseReason
@@ -319,3 +323,15 @@ def test_what_only_informs_is_taken_as_it_is():
     assert verdict.logs[0].leaves == 34
     assert verdict.refusals == {"QUANTITY_SPENT": 6, "99999": 1}
     assert verdict.products[0].product_id == PRODUCT.hex()
+
+
+def test_two_authorizations_together_keep_to_their_grants_total():
+    """Each may scrap five, and so may the Grant: the sixth is one too many, under whichever it comes."""
+    state = LogState((EDGE, 1), None, None)
+    grant = Verified(honest().grant, b"", digest(whole(honest().grant)), frozenset())
+    one, other = (Batch(honest().auths[EDGE], grant, None, None, quantity=10) for _ in range(2))
+    for batch in (one, other, one, other, one):
+        spend(state, batch, Operation.OPERATION_SCRAP, device(), BEGIN)
+
+    with pytest.raises(Refused, match="QUANTITY_SPENT: 6 of 5"):
+        spend(state, other, Operation.OPERATION_SCRAP, device(), BEGIN)
