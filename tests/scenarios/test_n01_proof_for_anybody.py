@@ -19,6 +19,7 @@ from tests.scenarios.devices import Device, reason
 from tests.scenarios.identities import Forge
 from tests.scenarios.mesh import AWAY, HOME, eventually
 
+pytestmark = pytest.mark.ci
 SOC = "generic-thread"
 
 
@@ -141,7 +142,6 @@ EDITS = (
 )
 
 
-@pytest.mark.ci
 @pytest.mark.parametrize("edit", EDITS, ids=lambda each: each.__name__.strip("_"))
 @pytest.mark.parametrize("who", ["anybody", "a thief of the cloud's key"])
 async def test_an_edited_export_is_found(mesh, exported, tmp_path, edit, who):
