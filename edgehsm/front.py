@@ -25,7 +25,7 @@ from edgehsm.rate import StationRates
 from obis.mesh.authorities import Authorities
 from obis.mesh.credentials import Credentials
 from obis.mesh.identity import CLOUD_HOST, Identity, Role
-from obis.mesh.server import MeshServer, Port
+from obis.mesh.server import MeshServer, Port, signalled
 from obis.mesh.transport import OwnCertificate, TransportKey
 from obis.refusal import Kind, Refused
 from obis.v1.boundary_pb2 import BoundaryRequest, CertifyFront
@@ -45,17 +45,22 @@ class Front:
         self._identity = Identity(Role.FRONT, config.edgehsm_id, config.factory_id)
         self.link = BoundaryLink(config.socket, config.deadline_seconds)
         self.drain = Drain(self.link)
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def serve(self) -> None:
         """Serve until SIGTERM or SIGINT."""
         async with self.running() as server:
             say(f"front of {self._config.edgehsm_id} ready: port {server.port}")
-            await server.serve_until_signal()
+            stop = asyncio.create_task(signalled())
+            ended, _ = await asyncio.wait([stop, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:  # what keeps the front going never ends by itself: it raised a fault of this program
+                task.result()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[MeshServer]:
         """The started server, with what keeps it going."""
-        tasks = [asyncio.create_task(self.link.run()), asyncio.create_task(self.drain.run())]
+        tasks = self._tasks
+        tasks += [asyncio.create_task(self.link.run()), asyncio.create_task(self.drain.run())]
         try:
             credentials = await self._certified()
             tasks.append(asyncio.create_task(self._renew(credentials)))

@@ -148,13 +148,13 @@ class Book:
         self.write(
             LogLeaf(authorization_closed=AuthorizationClosedLeaf(auth_id=auth_id, used=standing.used, close_reason=why))
         )
-        standing.closed = why
+        self.ledger.close(standing, why)
         self.changes.accounts[standing.sequence] = standing.account()
 
     def sweep(self) -> None:
         """Close every Authorization whose window has ended; what remains allowed (rework) has windows of its own."""
-        for standing in self.ledger.by_sequence.values():
-            if not standing.closed and self.now >= standing.ends_at:
+        for standing in list(self.ledger.open.values()):
+            if self.now >= standing.ends_at:
                 self.close(standing, CloseReason.CLOSE_REASON_WINDOW_ENDED)
 
     def station(self, key_digest: bytes) -> Station | None:

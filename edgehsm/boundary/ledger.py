@@ -154,6 +154,7 @@ class Ledger:
     def __init__(self) -> None:
         self.standings: dict[AuthId, Standing] = {}
         self.by_sequence: dict[int, Standing] = {}
+        self.open: dict[int, Standing] = {}  # by sequence: those that are not closed
         self.grant_tallies: dict[tuple[bytes, int], Tally] = {}
         self.by_device: dict[DeviceKey, Device] = {}
         self.by_key: dict[bytes, DeviceKey] = {}
@@ -163,6 +164,12 @@ class Ledger:
         """Admit an Authorization whose sequence is the next one."""
         self.standings[AuthId(standing.auth_id)] = standing
         self.by_sequence[standing.sequence] = standing
+        self.open[standing.sequence] = standing
+
+    def close(self, standing: Standing, why: int) -> None:
+        """No device is made under it from here on; `why` is a CloseReason."""
+        standing.closed = why
+        self.open.pop(standing.sequence, None)
 
     @property
     def last_sequence(self) -> int:
@@ -216,8 +223,8 @@ class Ledger:
                 wrong.append(f"authorization {row.sequence} is counted and was never admitted")
             elif standing.used != row.used:
                 wrong.append(f"authorization {row.sequence}: {row.used} counted, {standing.used} issued")
-            else:
-                standing.closed = row.closed
+            elif row.closed:
+                self.close(standing, row.closed)
         return wrong
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
+import structlog
+
 from edgehsm.boundary import codec, enrolment
 from edgehsm.boundary.admission.roots import KIND as ROOT_KIND
 from edgehsm.boundary.book import Book, draw
@@ -21,6 +23,7 @@ from edgehsm.boundary.element import Element
 from edgehsm.boundary.holdings import Place
 from edgehsm.boundary.restore import ENROLMENT_KIND, open_book, restore
 from edgehsm.boundary.store import StorageFull, Store
+from edgehsm.boundary.witnessed import KIND as COSIGNED_KIND
 from edgehsm.durable import replace_file
 from obis.refusal import Refused
 from obis.v1.boundary_pb2 import BeginEnrolment, BoundaryReply, BoundaryRequest, EnrolmentFinished
@@ -29,6 +32,7 @@ from obis.v1.envelope_pb2 import Envelope
 from obis.v1.leaf_pb2 import IncarnationLeaf, LogLeaf
 from obis.v1.reason_pb2 import Reason
 
+_log = structlog.get_logger("boundary")
 SOFTWARE_VERSION = f"obis-mesh {version('obis-mesh')}"
 
 
@@ -70,6 +74,10 @@ class Boundary:
             self._decide(request, reply)
         except Refused as refused:
             codec.refuse(reply.refused, refused)
+        except OSError as error:
+            # The element could not keep a new key. It is asked before anything else changes, so nothing has.
+            _log.warning("no room for a key", why=error.strerror)
+            codec.refuse(reply.refused, Refused(Reason.REASON_STORAGE_FULL, "no room for a key", "element"))
         return reply
 
     def commit(self) -> None:
@@ -83,8 +91,15 @@ class Boundary:
             self._book = restore(self._place, self._element, self._store, self._cosigned_file)
             raise
         for stored in changes.objects:
-            if stored.kind == "cosigned":
-                replace_file(self._cosigned_file, stored.content)
+            if stored.kind == COSIGNED_KIND:
+                self._keep_beside(stored.content)
+
+    def _keep_beside(self, note: bytes) -> None:
+        """The ledger has it; the second copy is for the day on which the ledger is another one."""
+        try:
+            replace_file(self._cosigned_file, note)
+        except OSError as error:
+            _log.warning("the cosigned checkpoint is kept in the ledger alone", why=error.strerror)
 
     def tick(self) -> None:
         """Nobody asks: windows end all the same."""

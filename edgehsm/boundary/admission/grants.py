@@ -49,10 +49,13 @@ def admit_grant(book: Book, delivery: GrantPapers) -> Envelope | None:
         raise Refused(Reason.REASON_REPLAYED, "a grant of this sequence or a later one is held", "grant.sequence")
     if book.element.assurance < held.grant.required_assurance:
         raise Refused(Reason.REASON_ASSURANCE_TOO_LOW, "the grant requires a better element", "grant")
+    keys = EpochKeys(book.holdings.place.epoch)
+    for handle in (keys.pai(held.grant.product_id), keys.debug(held.grant.product_id)):
+        book.element.ensure(handle, KeyKind.SIGN_P256)
     book.holdings.grants[held.digest] = held
     book.keep(KIND, held.digest, delivery.exact, root_version=max(book.holdings.views))
     book.write(LogLeaf(grant_admitted=_admitted_leaf(held)))
-    product = book.holdings.products.get(held.grant.product_id) or _make_keys(book, held)
+    product = book.holdings.products.get(held.grant.product_id) or _order_keys(book, held)
     return None if product.pais else product.pai_request
 
 
@@ -112,11 +115,10 @@ def _admitted_leaf(held: HeldGrant) -> GrantAdmittedLeaf:
     )
 
 
-def _make_keys(book: Book, held: HeldGrant) -> HeldProduct:
-    """The product's two keys, made inside, and the request to certify one of them."""
+def _order_keys(book: Book, held: HeldGrant) -> HeldProduct:
+    """The product's two keys on record, and the request to certify one of them."""
     product_id, keys = held.grant.product_id, EpochKeys(book.holdings.place.epoch)
-    pai_spki = book.element.ensure(keys.pai(product_id), KeyKind.SIGN_P256)
-    debug_spki = book.element.ensure(keys.debug(product_id), KeyKind.SIGN_P256)
+    pai_spki, debug_spki = book.element.public(keys.pai(product_id)), book.element.public(keys.debug(product_id))
     leaf = ProductKeysLeaf(
         product_id=product_id,
         grant_digest=held.digest,

@@ -55,9 +55,8 @@ def lower_quantities(book: Book) -> None:
 
 def _close_revoked(book: Book, revocations: RevocationList) -> None:
     auth_ids, grants = set(revocations.auth_ids), set(revocations.grant_digests)
-    for standing in book.ledger.by_sequence.values():
-        stopped = standing.authorization.auth_id in auth_ids or standing.grant_digest in grants
-        if stopped and not standing.closed:
+    for standing in list(book.ledger.open.values()):
+        if standing.auth_id in auth_ids or standing.grant_digest in grants:
             book.close(standing, CloseReason.CLOSE_REASON_REVOKED)
 
 

@@ -30,15 +30,16 @@ def asker_of(station: bytes, auth_id: bytes, device_id: DeviceId) -> Asker:
     return Asker(station, auth_id, device_id, device_key(device_id.soc, device_id.uid))
 
 
-def made_device(book: Book, asker: Asker) -> tuple[Standing, Device]:
+def made_device(book: Book, asker: Asker, *, stopped_too: bool = False) -> tuple[Standing, Device]:
     """The device as it was made under this Authorization, for a station that may ask about it: no window, no count.
 
-    Gate rules 1 to 4 and 11. Raises Refused.
+    Gate rules 1 to 4 and 11; `stopped_too` leaves out 2 and 3, for what only records or closes. Raises Refused.
     """
     standing = book.standing(asker.auth_id)
     if standing is None:
         raise Refused(Reason.REASON_AUTHORIZATION_UNKNOWN, "no such authorization was admitted here", "gate rule 1")
-    require_open(standing, book.scene)
+    if not stopped_too:
+        require_open(standing, book.scene)
     require_station(book.station(asker.station), standing)
     device = book.ledger.by_device.get(asker.device)
     if device is None or device.sequence != standing.sequence:

@@ -1,4 +1,4 @@
-"""How a unit ended, with who vouches for it. No window and no quantity bound it: a record is never unwelcome.
+"""How a unit ended, with who vouches for it. No window, quantity or revocation stops a record of what was made.
 
 1. The device was made here under this Authorization, and the station may speak of it.
 2. A report, if there is one, is the chip's and fits (`report`): CHIP_SIGNED; without one it is STATION_REPORTED.
@@ -42,7 +42,7 @@ class Outcome:
 
 def record_outcome(book: Book, asker: Asker, outcome: Outcome) -> tuple[int, EvidenceLevel.ValueType]:
     """Index of the leaf, and the evidence in it. Raises Refused."""
-    standing, device = made_device(book, asker)
+    standing, device = made_device(book, asker, stopped_too=True)
     leaf = OutcomeLeaf(
         auth_id=asker.auth_id,
         device=asker.device_id,

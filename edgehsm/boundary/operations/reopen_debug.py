@@ -92,7 +92,7 @@ def close_debug(book: Book, asker: Asker, session_id: bytes, report: Envelope) -
     if session is None or session.device != asker.device:
         raise Refused(Reason.REASON_DEBUG_SESSION_UNKNOWN, "no such session of this device", "session_id")
     asker = asker._replace(auth_id=session.auth_id)
-    standing, device = made_device(book, asker)
+    standing, device = made_device(book, asker, stopped_too=True)
     issued = book.leaf(device.issued_index).issued
     if read_report(report, asker, issued, session_id).debug_state != DebugState.DEBUG_STATE_LOCKED:
         raise Refused(Reason.REASON_REPORT_MISMATCH, "the chip does not say that debug is locked", "report")

@@ -8,14 +8,14 @@ import pytest
 
 from obis.trust.envelope import pae, verify_single
 from obis.trust.payload import AUTHORIZATION, BEACON, PAI_REQUEST
-from obis.v1.delivery_pb2 import PaiDelivery
+from obis.v1.delivery_pb2 import Delivery, PaiDelivery
 from obis.v1.envelope_pb2 import Envelope, Sig, SigScheme
 from obis.v1.grant_pb2 import EdgeCap
 from obis.v1.leaf_pb2 import CloseReason
 from obis.v1.package_pb2 import SealedPackage
 from obis.v1.revocation_pb2 import LoweredQuantity
 from obis.v1.scope_pb2 import Assurance, TimeQuality, Window
-from tests.edgehsm.room import NOW, Room, digest_of, issue, make_folder, ready_room, reason
+from tests.edgehsm.room import NOW, Room, digest_of, firmware, issue, make_folder, outcome, ready_room, reason
 from tests.edgehsm.world import EDGE, World, chip
 from tests.obis.trust import objects, people
 from tests.obis.trust.keys import p256
@@ -280,6 +280,29 @@ def test_a_revoked_authorization_stops_at_once_and_says_how_much_was_made(room):
     room.restart()
     assert reason(room.step(issue(auth_id, chip(2)))) == "REVOKED"
     assert reason(room.step(issue(auth_id, chip(1)))) == "REVOKED"
+
+
+def test_what_was_made_before_a_revocation_still_has_its_record(room):
+    auth_id, one = room.admit(), chip(1)
+    nonce = room.step(issue(auth_id, one)).issued.boundary_nonce
+    room.deliver(revocation_list=room.world.revocations(auth_ids=[auth_id]))
+
+    assert reason(room.step(firmware(auth_id, one))) == "REVOKED"
+    assert room.step(outcome(auth_id, one, passed=True, report=one.report(auth_id, nonce))).outcome.log_index
+
+
+def test_a_key_that_finds_no_room_on_the_disk_changes_nothing(bare, monkeypatch):
+    grant = bare.world.grant()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("edgehsm.boundary.element.software.replace_file", full)
+        assert reason(bare.ask(deliver=Delivery(number=1, edgehsm_id=EDGE, epoch=1, grant=grant))) == "STORAGE_FULL"
+
+    assert not bare.leaves("grant_admitted")
+    assert bare.deliver(grant=grant).reason == ""
 
 
 def test_a_revoked_station_or_a_paused_batch_makes_nothing_and_a_newer_list_lets_it_go_on(room):
