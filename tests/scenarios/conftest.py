@@ -1,6 +1,7 @@
 """One mesh of real processes for all scenarios of a run."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -59,5 +60,5 @@ def running(mesh) -> dict[str, int]:
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if "mesh" in getattr(item, "fixturenames", ()):
+        if item.path.parent == Path(__file__).parent and "mesh" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.timeout(SECONDS))
