@@ -60,9 +60,12 @@ class StationClient:
     async def _read(self) -> None:
         reader = asyncio.StreamReader(limit=1 << 20)
         loop = asyncio.get_running_loop()
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), self._stdout)
-        while line := await reader.readline():
-            self._hear(json.loads(line))
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), self._stdout)
+        try:
+            while line := await reader.readline():
+                self._hear(json.loads(line))
+        finally:
+            transport.close()
         gone = DemoFailed(f"{self._name} has ended", f"logs/{self._name}.log")
         for future in (self.ready, *(each.ended for each in self._waiting.values())):
             if not future.done():
