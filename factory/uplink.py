@@ -89,7 +89,7 @@ class Uplink:
                 self.stub = FactoryLinkStub(channel)
                 with understood("cloud"):
                     call = self.stub.Sync()
-                    await call.write(self._hello())
+                    await _say(call, self._hello())
                     self._take(await _next(call))
                     heard = self.connected = True
                     await together(self._listen(call), self._talk(call))
@@ -107,11 +107,11 @@ class Uplink:
         due = 0.0
         while True:
             if time.monotonic() >= due:
-                await call.write(SyncRequest(heartbeat=self._heartbeat()))
+                await _say(call, SyncRequest(heartbeat=self._heartbeat()))
                 due = time.monotonic() + HEARTBEAT_SECONDS / 2
             waiting = list(self._waiting())
             for message in waiting:
-                await call.write(message)
+                await _say(call, message)
             if not waiting:
                 await self._bell.heard(max(0.0, due - time.monotonic()))
 
@@ -241,6 +241,14 @@ class Uplink:
     def _stop(self, frozen: LogFrozen) -> None:
         log = LogId(frozen.edgehsm_id, frozen.epoch)
         self._logs.setdefault(log, Outgoing(0, 0)).stopped = True
+
+
+async def _say(call: Call, message: SyncRequest) -> None:
+    """Send; raises Refused UNREACHABLE where the stream has ended meanwhile (gRPC calls that an invalid state)."""
+    try:
+        await call.write(message)
+    except asyncio.InvalidStateError:
+        raise Refused(Reason.REASON_UNREACHABLE, "the stream to the cloud has ended") from None
 
 
 async def _next(call: Call) -> SyncResponse:
