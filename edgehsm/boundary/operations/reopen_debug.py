@@ -1,10 +1,10 @@
 """REOPEN_DEBUG and CLOSE_DEBUG: one port of one chip, for one challenge, within a time-box.
 
 Open:
- 1. The challenge's exact bytes parse, closed; the device in it was made here under this Authorization.
- 2. The challenge was never answered before                                     CHALLENGE_REUSED
- 3. The device has no session open past its time-box                            DEBUG_SESSION_OPEN
- 4. The gate admits REOPEN_DEBUG (own window, total, per device, per day).
+ 1. The challenge's exact bytes parse, closed: they name the device.
+ 2. The gate admits REOPEN_DEBUG: made here under this Authorization, own window, total, per device, per day.
+ 3. The challenge was never answered before                                     CHALLENGE_REUSED
+ 4. The device has no session open past its time-box                            DEBUG_SESSION_OPEN
  5. The product's debug authority key signs; the key stays in the element, and the response is good for this challenge.
 Close, always allowed for an open session:
  6. The session is known, and the device's                                      DEBUG_SESSION_UNKNOWN
@@ -112,7 +112,7 @@ def close_debug(book: Book, asker: Asker, session_id: bytes, report: Envelope) -
 
 
 def _require_fresh(book: Book, device: DeviceKey, challenge_digest: bytes) -> None:
-    """Rules 2 and 3."""
+    """Rules 3 and 4."""
     if challenge_digest in book.sessions.challenges:
         raise Refused(Reason.REASON_CHALLENGE_REUSED, "this challenge was answered before", "challenge")
     if book.sessions.overdue(device, book.now):
