@@ -1,6 +1,7 @@
 """The front's side of the unix socket: ask, and have the answer although the boundary may be killed and come back.
 
-1. Every request is answered once: by the boundary, or by BOUNDARY_UNAVAILABLE after its deadline.
+1. Every request is answered once: by the boundary, or by BOUNDARY_UNAVAILABLE after its deadline; at once where the
+   boundary has been away for longer than that.
 2. What was in flight when the boundary went is sent again when it is back. The boundary answers what it had committed
    from its records, so nothing is done twice (docs/issuance.md).
 3. A request is sent at most three times: one that kills the boundary must not do so for ever. Opening a debug port is
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -48,6 +50,7 @@ class BoundaryLink:
         self._ids = itertools.count(1)
         self._waiting: dict[int, _Waiting] = {}
         self._writer: asyncio.StreamWriter | None = None
+        self._away_since = time.monotonic()
 
     @property
     def connected(self) -> bool:
@@ -56,6 +59,8 @@ class BoundaryLink:
 
     async def ask(self, request: BoundaryRequest) -> BoundaryReply:
         """The boundary's answer; a refusal of the whole request is raised as Refused."""
+        if not self.connected and time.monotonic() - self._away_since > self._deadline_seconds:
+            raise _unavailable()
         request.request_id = next(self._ids)
         answer: asyncio.Future[BoundaryReply] = asyncio.get_running_loop().create_future()
         sends = 1 if request.HasField("open_debug") else MOST_SENDS
@@ -80,8 +85,8 @@ class BoundaryLink:
                 for waiting in list(self._waiting.values()):
                     self._send(waiting)
                 await self._read(reader)
-            except (OSError, EOFError, DecodeError, FrameTooLarge):
-                _log.warning("the boundary has gone", in_flight=len(self._waiting))
+            except (OSError, EOFError, DecodeError, FrameTooLarge) as failure:
+                _log.debug("no boundary", why=type(failure).__name__)
             finally:
                 self._lost()
             await asyncio.sleep(RECONNECT_SECONDS)
@@ -106,8 +111,9 @@ class BoundaryLink:
 
     def _lost(self) -> None:
         if self._writer is not None:
+            _log.warning("the boundary has gone", in_flight=len(self._waiting))
             self._writer.close()
-            self._writer = None
+            self._writer, self._away_since = None, time.monotonic()
 
 
 def _granted(reply: BoundaryReply) -> BoundaryReply:

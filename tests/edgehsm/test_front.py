@@ -134,6 +134,10 @@ async def test_without_a_boundary_a_step_is_told_so_and_may_be_asked_again(site)
     try:
         (answer,) = await provision(site, ProvisionRequest(steps=[issue(site.boundary.auth_id, chip(3000), 1)]))
         assert reason(answer.replies[0]) == "BOUNDARY_UNAVAILABLE"
+        began = time.monotonic()  # from now on nobody waits for it
+        (answer,) = await provision(site, ProvisionRequest(steps=[issue(site.boundary.auth_id, chip(3000), 1)]))
+        assert reason(answer.replies[0]) == "BOUNDARY_UNAVAILABLE"
+        assert time.monotonic() - began < 2
     finally:
         await asyncio.to_thread(site.boundary.start_alone)
 
