@@ -66,9 +66,12 @@ async def site(tmp_path_factory):
     key = TransportKey.generate()
     chain = boundary.enrol_station(Key(key._key), station_id="st-9").chain
     boundary.connection.close()
-    config = FrontConfig(folder / "mesh.json", boundary.socket_path, "127.0.0.1:0", FACTORY, EDGE, deadline_seconds=5)
-    async with Front(config).running() as server:
-        yield Site(boundary, server.port, key.certified(list(chain.certificates_der)), chain.certificates_der[1])
+    config = FrontConfig(folder / "mesh.json", boundary.socket_path, "127.0.0.1:0", FACTORY, EDGE)
+    front = Front(config)
+    async with front.running() as server:
+        site = Site(boundary, server.port, key.certified(list(chain.certificates_der)), chain.certificates_der[1])
+        site.link = front.link
+        yield site
     boundary.kill()
 
 
@@ -129,7 +132,8 @@ async def test_steps_survive_a_boundary_killed_in_mid_issue_with_the_same_answer
     assert first == [reply.issued.dac_der for each in again for reply in each.replies]
 
 
-async def test_without_a_boundary_a_step_is_told_so_and_may_be_asked_again(site):
+async def test_without_a_boundary_a_step_is_told_so_and_may_be_asked_again(site, monkeypatch):
+    monkeypatch.setattr(site.link, "_deadline_seconds", 1)
     site.boundary.kill()
     try:
         (answer,) = await provision(site, ProvisionRequest(steps=[issue(site.boundary.auth_id, chip(3000), 1)]))
