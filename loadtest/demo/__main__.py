@@ -7,6 +7,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from loadtest.demo.board import Board
@@ -44,16 +45,17 @@ def main() -> int:
 
 
 async def _play(stage: Stage, *, keeping: bool) -> int:
-    performance = asyncio.ensure_future(Story(stage).play())
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, performance.cancel)
-    summary = await performance
-    summary.write(stage.folder / "summary.json")
-    print(f"\nSummary\n{summary_text(summary)}")
-    for each in summary.failures:
-        print(f"  BROKEN: {each}")
-    if keeping:
-        await keep(stage)
-    return 1 if summary.failures else 0
+    async with AsyncExitStack() as stack:
+        performance = asyncio.ensure_future(Story(stage, stack).play())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, performance.cancel)
+        summary = await performance
+        summary.write(stage.folder / "summary.json")
+        print(f"\nSummary\n{summary_text(summary)}")
+        for each in summary.failures:
+            print(f"  BROKEN: {each}")
+        if keeping:
+            await keep(stage)
+        return 1 if summary.failures else 0
 
 
 def _first_causes(failure: Exception) -> Iterator[Exception]:

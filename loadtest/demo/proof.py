@@ -183,9 +183,9 @@ def summary_text(summary: Summary) -> str:
         ("devices per second", f"{summary.devices_per_second:.1f}"),
         ("in all", f"{summary.seconds:.0f} s"),
         ("export verified", "yes" if summary.verified else "NO"),
-        ("fingerprint", summary.fingerprint),
     ]
-    return "\n".join(line for label, text in rows for line in _row(label, text))
+    lines = [line for label, text in rows for line in _row(label, text)]
+    return "\n".join([*lines, f"  fingerprint {summary.fingerprint}"])  # whole, to be copied
 
 
 def _row(label: str, text: str) -> list[str]:

@@ -27,10 +27,10 @@ POLL_SECONDS: Final = 2.0  # between two questions to the cloud for the factory 
 
 
 class Story:
-    """One performance. `play` returns its summary; what is left running is the stage's."""
+    """One performance. `play` returns its summary; connections and the link that was cut stay open until `stack` ends."""
 
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
+    def __init__(self, stage: Stage, stack: AsyncExitStack) -> None:
+        self.stage, self._stack = stage, stack
         self.began = time.monotonic()
         self.happened = Happened()
         self.floors: dict[str, Floor] = {}
@@ -40,13 +40,12 @@ class Story:
         board = self.stage.board
         board.step("The mesh begins")
         mesh, keys = await begin(self.stage)
-        async with AsyncExitStack() as stack:
-            crew = await stack.enter_async_context(people_come_in(self.stage, mesh, keys))
-            link = await stack.enter_async_context(FaultyLink(self.stage.ports["cloud"]))
-            couriers = await self._set_up(mesh, keys, crew, link)
-            made, closed_auth = await self._produce(crew, link)
-            await incidents.carry_hostile(self.stage, self.floors, couriers, closed_auth, self.happened)
-            return await self._prove(mesh, crew, made)
+        crew = await self._stack.enter_async_context(people_come_in(self.stage, mesh, keys))
+        link = await self._stack.enter_async_context(FaultyLink(self.stage.ports["cloud"]))
+        couriers = await self._set_up(mesh, keys, crew, link)
+        made, closed_auth = await self._produce(crew, link)
+        await incidents.carry_hostile(self.stage, self.floors, couriers, closed_auth, self.happened)
+        return await self._prove(mesh, crew, made)
 
     async def _set_up(self, mesh: Mesh, keys: Keys, crew: Crew, link: FaultyLink) -> dict[str, Courier]:
         """Steps 1 to 3: sites and products come in, versions are approved."""
