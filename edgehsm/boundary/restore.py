@@ -48,7 +48,8 @@ def restore(place: Place, element: Element, store: Store, cosigned_file: Path) -
         answer = GetEdgeHsmEnrolmentResponse.FromString(by_kind[ENROLMENT_KIND].content)
         ticket = Envelope.FromString(by_kind[enrolment.TICKET_KIND].content)
         book = open_book(place, element, store, ticket, answer, now=None)
-        for stored in objects:
+        # Roots first: a list or beacon renewed under a later root stands in the place of the first one.
+        for stored in sorted(objects, key=lambda each: each.kind != roots.KIND):
             _hold(book, stored)
         notices.lower_quantities(book)
         _fold(book, store)

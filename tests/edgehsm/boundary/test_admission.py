@@ -368,6 +368,20 @@ def test_the_next_trust_root_is_taken_and_what_was_admitted_before_still_reads(r
     assert room.step(issue(auth_id, chip(1))).issued.dac_der
 
 
+def test_a_list_and_a_beacon_renewed_under_the_next_trust_root_read_back(room):
+    """Their rows keep the place of the first ones, which stood before the root."""
+    world = room.world
+    for number in (1, 2):
+        assert room.deliver(revocation_list=world.revocations(number)).accepted
+        assert room.deliver(beacon=world.beacon(number, NOW + number)).accepted
+        if number == 1:
+            assert room.deliver(trust_root=people.signed_root(people.trust_root(version=2))).accepted
+    room.restart()
+
+    assert room.status.revocation_sequence == 2
+    assert room.deliver(beacon=world.beacon(2, NOW + 500)).reason == "REPLAYED"
+
+
 def test_a_beacon_where_a_list_should_be_is_the_wrong_type(room):
     assert room.deliver(revocation_list=room.world.beacon(1, NOW)).reason == "PAYLOAD_TYPE_UNEXPECTED"
 
