@@ -33,6 +33,7 @@ MAX_STEPS: Final = 256
 MAX_STEP_BYTES: Final = 4096
 PAGE_BYTES: Final = 1_000_000  # leaves of one page: under 1 MiB with everything around them
 MAX_PAGE_LEAVES: Final = 500
+_DEVICE_OVERHEAD: Final = 4  # bytes of a DeviceId that are neither: tag and length of both
 _SOC: Final = re.compile(r"[a-z0-9-]{1,32}")
 _ASKED: Final = {
     "issue": Operation.OPERATION_ISSUE_DAC,
@@ -85,9 +86,14 @@ def _require_form(asked: StationStep, kind: str | None) -> None:
 
 
 def require_device(device: DeviceId) -> None:
-    """Raises Refused MALFORMED for an id that breaks its documented rule."""
+    """Raises Refused MALFORMED for an id that breaks its documented rule, UNKNOWN_FIELD for one with more in it.
+
+    The id goes into leaves as it came, and a leaf with an unknown field is one that nobody may read.
+    """
     if not (_SOC.fullmatch(device.soc) and 4 <= len(device.uid) <= 32):
         raise Refused(Reason.REASON_MALFORMED, "a device is a chip family and a uid of 4 to 32 bytes", "device")
+    if device.ByteSize() != _DEVICE_OVERHEAD + len(device.soc) + len(device.uid):
+        raise Refused(Reason.REASON_UNKNOWN_FIELD, "a device has a chip family and a uid, and nothing else", "device")
 
 
 def _issue(book: Book, asker: Asker, step: DeviceStep, reply: StepReply) -> None:

@@ -194,6 +194,17 @@ def test_a_step_that_breaks_its_documented_form_is_malformed_and_leaves_no_leaf(
     assert room.status.log_size == size
 
 
+def test_what_a_station_adds_to_a_device_reaches_no_leaf(room, auth_id):
+    """`obis verify` refuses a leaf with an unknown field: one such step would spoil the log for ever."""
+    size = len(room.page().leaves)
+    step = issue(auth_id, chip(1))
+    step.device.MergeFromString(b"\x9a\x06\x03abc")
+    assert reason(room.step(step)) == "UNKNOWN_FIELD"
+
+    assert len(room.page().leaves) == size
+    assert room.step(issue(auth_id, chip(1))).issued.dac_der
+
+
 def test_an_oversized_step_is_refused_alone(room, auth_id):
     huge = issue(auth_id, chip(1), csr=bytes(5000))
     refused, issued = room.steps(huge, issue(auth_id, chip(2), 2))
