@@ -101,7 +101,7 @@ def test_altered_requests_have_typed_answers_and_change_no_count_unseen(tmp_path
         require_typed(reply)
     room.restart()
 
-    assert decided > ROUNDS // 20
+    assert decided > ROUNDS // 40  # the control: enough of them still parsed
     assert room.status.authorizations[0].used == len(room.leaves("issued"))
 
 

@@ -37,7 +37,7 @@ def handshake(address, version=None, own=None, mesh=None):
         return x509.load_der_x509_certificate(tls.getpeercert(binary_form=True)), tls.version()
 
 
-def test_a_server_with_an_undecided_rpc_does_not_start():
+async def test_a_server_with_an_undecided_rpc_does_not_start():
     with pytest.raises(AccessTableIncomplete, match="/test.Echo/Both"):
         MeshServer(
             Port("127.0.0.1:0"),
