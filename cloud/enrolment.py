@@ -1,7 +1,7 @@
 """Transport identities for newcomers: each shows a proof that people signed or a token they gave.
 
 1. Persons: a single-use invitation token, or a PersonRequest signed by a trust root key of that very person, for this
-   transport key, not more than ten minutes old.
+   transport key, not more than ten minutes old. A person of the trust root comes by the second alone.
 2. Factory Services: a ticket of the ENROLMENT quorum, used once; the same key may ask again (a reply can be lost).
 3. EdgeHSMs: an EnrolRequest with its ticket, signed by the identity, log and site CA keys it names. It gets nothing
    until people have approved those keys.
@@ -51,8 +51,10 @@ def trust(session: Session, ca: TransportCa) -> GetTrustResponse:
     )
 
 
-def person_by_token(session: Session, ca: TransportCa, csr_der: bytes, token: str, *, now: int) -> EnrolPersonResponse:
-    """Raises Refused NOT_FOUND, EXPIRED, TICKET_USED."""
+def person_by_token(
+    session: Session, roots: Roots, ca: TransportCa, csr_der: bytes, token: str, *, now: int
+) -> EnrolPersonResponse:
+    """Raises Refused NOT_FOUND, EXPIRED, TICKET_USED, ROLE_NOT_ALLOWED for somebody of the trust root."""
     key = read_request(csr_der)
     invitation = session.get(InvitationRow, sha256(token.encode()).digest())
     if invitation is None:
@@ -61,6 +63,10 @@ def person_by_token(session: Session, ca: TransportCa, csr_der: bytes, token: st
         raise Refused(Reason.REASON_TICKET_USED, "the invitation was used already", "invitation_token")
     if now >= invitation.expires_at:
         raise Refused(Reason.REASON_EXPIRED, "the invitation has expired", "invitation_token")
+    if invitation.person_id in roots.view(session).persons:
+        # Whoever invited could come as a colleague, propose in that name, and count as a signer of it.
+        what = "a person of the trust root enrols by their own key"
+        raise Refused(Reason.REASON_ROLE_NOT_ALLOWED, what, "invitation_token", "send a PersonRequest")
     person = session.get(PersonRow, invitation.person_id)
     if person is not None and person.organisation_id != invitation.organisation_id:
         raise Refused(Reason.REASON_ALREADY_EXISTS, "this person id is taken", "invitation_token")

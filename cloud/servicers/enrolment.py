@@ -26,7 +26,9 @@ class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServicer):
         cloud, now = self._cloud, self._cloud.now()
         if request.WhichOneof("proof") == "invitation_token":
             return await cloud.store.write(
-                lambda s: enrolment.person_by_token(s, cloud.ca, request.csr_der, request.invitation_token, now=now)
+                lambda s: enrolment.person_by_token(
+                    s, cloud.roots, cloud.ca, request.csr_der, request.invitation_token, now=now
+                )
             )
         return await cloud.store.write(
             lambda s: enrolment.person_by_request(

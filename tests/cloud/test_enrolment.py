@@ -215,6 +215,21 @@ async def test_an_invitation_is_used_once_and_names_the_person(mesh):
         await mesh.enrolment.EnrolPerson(enrolment.EnrolPersonRequest(csr_der=wish, invitation_token=token))
 
 
+async def test_nobody_comes_as_a_person_of_the_trust_root_by_an_invitation(mesh):
+    """Ann could propose as Bob and then sign it as Ann: the proposer would count."""
+    ann = mesh.callers["ann"]
+    (oem,) = [
+        each
+        for each in (await ann.organisations.ListOrganisations(organisations.ListOrganisationsRequest())).organisations
+        if each.kind == organisations.OrganisationKind.ORGANISATION_KIND_OEM
+    ]
+    asked = organisations.InvitePersonRequest(organisation_id=oem.organisation_id, person_id="bob")
+    token = (await ann.organisations.InvitePerson(asked)).invitation_token
+
+    with refused(Reason.REASON_ROLE_NOT_ALLOWED):
+        await mesh.enrolment.EnrolPerson(enrolment.EnrolPersonRequest(csr_der=Key().csr(), invitation_token=token))
+
+
 async def test_a_guessed_token_is_not_found(mesh):
     with refused(Reason.REASON_NOT_FOUND):
         await mesh.enrolment.EnrolPerson(enrolment.EnrolPersonRequest(csr_der=Key().csr(), invitation_token="A" * 43))
