@@ -1,6 +1,6 @@
 """What time it is where nobody can be asked: a mark that never goes back, carried by the boot-time clock.
 
-Rules (security.md section 5):
+Rules (docs/threat-model.md, "whoever moves the clock"):
  1. now >= the high-water mark, and never goes back with kept state.
  2. The estimate is the greatest of the mark, the anchor plus the boot-time clock's delta, and the last beacon. After a
     reboot the anchor is the mark itself at boot-time 0: at least that much time has passed.

@@ -34,7 +34,7 @@ from obis.v1.enrolment_objects_pb2 import SiteRole
 from obis.v1.reason_pb2 import Reason
 from obis.v1.scope_pb2 import Assurance, Operation
 
-START_TOLERANCE_SECONDS: Final = 300  # security.md 5: clocks of cloud and site may differ; the end has no tolerance
+START_TOLERANCE_SECONDS: Final = 300  # clocks of cloud and site may differ; the end has no tolerance
 
 _SEAL: Final = object()
 # Looked up once: an enum's attribute costs a microsecond, and these are asked for every device.

@@ -4,7 +4,7 @@ Promises:
  1. One device has one key, one key one device, across all authorizations (`by_device`, `by_key`).
  2. Nothing is counted but by a Permit, which the gate alone makes and which counts once.
  3. Started anew from the store's rows, the fold gives the same state: recovery is the ordinary path.
-Uniqueness lives in memory because random unique indexes in SQLite slow down with every device (performance.md 9).
+Uniqueness lives in memory because random unique indexes in SQLite slow down with every device.
 """
 
 from __future__ import annotations

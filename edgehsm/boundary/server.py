@@ -5,7 +5,7 @@
  3. A reply is sent after its commit, never before (`_complete` is the one place).
  4. The front may go and come back; nothing is lost but replies, and asking again gives the stored answers.
  5. While nobody asks, a tick a second ends windows.
-A blocking reader is the cheapest there is (performance.md 9), and one thread needs no locks around keys and ledger.
+A blocking reader is the cheapest there is, and one thread needs no locks around keys and ledger.
 """
 
 from __future__ import annotations

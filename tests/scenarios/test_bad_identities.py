@@ -1,4 +1,4 @@
-"""Issue point 13, first half: who has no right certificate gets a typed refusal at every port, and nothing else.
+"""Bad callers: who has no right certificate gets a typed refusal at every port, and nothing else.
 
 Expired, not yet valid, foreign CA, another site's CA, no certificate, wrong role: at every RPC that a real port of the
 running mesh serves. Each refusal has a control: the role of the access table's row gets past the access step with the

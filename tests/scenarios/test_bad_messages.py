@@ -1,4 +1,4 @@
-"""Issue point 13, second half: what the right caller sends in the wrong form gets a typed refusal, and nothing else.
+"""Bad input: what the right caller sends in the wrong form gets a typed refusal, and nothing else.
 
 Oversized, truncated and random bytes, and every documented rule of every request broken once, at every RPC of every
 port. Afterwards the port lives, and no device was counted and no certificate made.

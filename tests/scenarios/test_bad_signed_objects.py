@@ -1,4 +1,4 @@
-"""Issue point 13: a signed object with one field that this version does not know is refused wherever it is taken in.
+"""Bad objects: a signed object with one field that this version does not know is refused wherever it is taken in.
 
 The field is signed along by everybody who should sign: only that it is unknown is wrong. Each object is also taken
 without it, so that the field was the reason. Signed bytes are closed: what a room cannot read, it must not act on.

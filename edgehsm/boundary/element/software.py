@@ -26,7 +26,7 @@ from edgehsm.durable import replace_file
 from obis.v1.scope_pb2 import Assurance
 
 MIN_SECRET_BYTES: Final = 32  # a 256-bit secret in hex is 64; a person's password is not enough
-RSA_BITS: Final = 3072  # security.md 2.5
+RSA_BITS: Final = 3072  # what hardware tokens wrap with as well
 
 _HANDLE: Final = re.compile(r"[a-z0-9-]{1,80}")
 _ECDSA: Final = ec.ECDSA(hashes.SHA256())

@@ -1,4 +1,4 @@
-"""Whose signature counts, attacked: T13 of the threat model, each attack with its own reason."""
+"""Whose signature counts, attacked: the threat model's rows on signatures, each attack with its own reason."""
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
