@@ -148,14 +148,14 @@ def _fold(book: Book, store: Store) -> None:
 
 
 def _require_contained(book: Book, stored: Stored | None, cosigned_file: Path) -> None:
-    """Step 4."""
-    notes = [stored.content] if stored else []
+    """Step 4. A witness's clock that runs ahead lengthens no lease: it is never later than when the note was kept."""
+    held = book.holdings
+    notes = [(stored.content, stored.at)] if stored else []
     if cosigned_file.is_file():
-        notes.append(cosigned_file.read_bytes())
-    for note in notes:
+        notes.append((cosigned_file.read_bytes(), 0))  # a copy of what the ledger has: it renews nothing
+    for note, kept_at in notes:
         checkpoint, seen_at = witnessed.read_cosigned(book, note)
         book.log.require_contains(checkpoint, witnessed.WHERE)
-        held = book.holdings
         held.cosigned_size = max(held.cosigned_size, checkpoint.size)
-        held.cosigned_at = max(held.cosigned_at, seen_at)
+        held.cosigned_at = max(held.cosigned_at, min(seen_at, kept_at))
     book.ledger.seen_up_to(book.holdings.cosigned_size)

@@ -10,7 +10,7 @@ from obis.trust.envelope import pae, verify_single
 from obis.trust.payload import AUTHORIZATION, BEACON, PAI_REQUEST
 from obis.v1.delivery_pb2 import Delivery, PaiDelivery
 from obis.v1.envelope_pb2 import Envelope, Sig, SigScheme
-from obis.v1.grant_pb2 import EdgeCap
+from obis.v1.grant_pb2 import EdgeCap, Lease, LeaseKind
 from obis.v1.leaf_pb2 import CloseReason
 from obis.v1.package_pb2 import SealedPackage
 from obis.v1.revocation_pb2 import LoweredQuantity
@@ -380,6 +380,19 @@ def test_a_list_and_a_beacon_renewed_under_the_next_trust_root_read_back(room):
 
     assert room.status.revocation_sequence == 2
     assert room.deliver(beacon=world.beacon(2, NOW + 500)).reason == "REPLAYED"
+
+
+def test_a_witness_ahead_of_time_lengthens_no_lease_across_a_restart(room):
+    lease = Lease(kind=LeaseKind.LEASE_KIND_COSIGNED, max_seconds=3600, max_issues=1000)
+    delivery = room.world.grant(sequence=2, previous_digest=b"p" * 32, granted_before=1, lease=lease)
+    assert room.deliver(grant=delivery).accepted
+    room.grant = delivery
+    auth_id = room.admit()
+    assert room.cosigned(room.world.cosign(room.page().checkpoint, at=NOW + 10**6)).HasField("cosigned")
+    room.restart()
+
+    room.later(3600)
+    assert reason(room.step(issue(auth_id, chip(1)))) == "LEASE_EXPIRED"
 
 
 def test_a_beacon_where_a_list_should_be_is_the_wrong_type(room):
