@@ -301,7 +301,7 @@ async def running_mesh(folder: Path) -> AsyncIterator[RunningMesh]:
     stage = Stage.empty(small_plan(), Board(StringIO()), folder)
     try:
         async with AsyncExitStack() as stack:
-            story = Story(stage)
+            story = Story(stage, stack)
             facts, keys = await begin(stage)
             crew = await stack.enter_async_context(people_come_in(stage, facts, keys))
             link = await stack.enter_async_context(FaultyLink(stage.ports["cloud"]))
