@@ -20,6 +20,7 @@ from obis.v1.revocation_pb2 import Beacon, RevocationList
 
 REVOCATIONS_KIND: Final = "revocations"
 BEACON_KIND: Final = "beacon"
+LATEST_TIME: Final = 2**37  # a day in the year 6325: a later one, which never goes back, is no date that libraries know
 BEACON_LEAF_SECONDS: Final = 3600  # beacons come with every contact; a leaf an hour shows that they do
 
 
@@ -66,6 +67,8 @@ def admit_beacon(book: Book, envelope: Envelope) -> None:
     held, beacon = book.holdings, verified.message
     if beacon.edgehsm_id not in ("", held.place.edgehsm_id):
         raise Refused(Reason.REASON_WRONG_EDGEHSM, "the beacon is for another EdgeHSM", "beacon")
+    if beacon.time > LATEST_TIME:
+        raise Refused(Reason.REASON_MALFORMED, "its time is no date", "beacon.time")
     if verified.digest == held.beacon_digest:
         raise Refused(Reason.REASON_ALREADY_ADMITTED, "this beacon is held", "beacon")
     if beacon.sequence <= held.beacon_sequence:

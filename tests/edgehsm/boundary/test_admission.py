@@ -382,6 +382,14 @@ def test_a_list_and_a_beacon_renewed_under_the_next_trust_root_read_back(room):
     assert room.deliver(beacon=world.beacon(2, NOW + 500)).reason == "REPLAYED"
 
 
+def test_a_beacon_beyond_all_dates_is_refused_and_the_site_ca_goes_on(room):
+    assert room.deliver(beacon=room.world.beacon(1, 2**63 - 1)).reason == "MALFORMED"
+
+    assert room.enrol_station(p256("later"), station_id="st-2").HasField("chain")
+    room.restart()
+    assert room.status.now == NOW
+
+
 def test_a_witness_ahead_of_time_lengthens_no_lease_across_a_restart(room):
     lease = Lease(kind=LeaseKind.LEASE_KIND_COSIGNED, max_seconds=3600, max_issues=1000)
     delivery = room.world.grant(sequence=2, previous_digest=b"p" * 32, granted_before=1, lease=lease)
