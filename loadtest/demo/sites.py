@@ -99,10 +99,15 @@ async def _until_known(crew: Crew, factory: Factory) -> None:
     raise DemoFailed(f"the request of {factory.edgehsm} did not reach the cloud", f"logs/{factory.id}-front-enrol.log")
 
 
+async def prepare_line(stage: Stage, factory: Factory) -> None:
+    """What needs nobody's leave: chips, and the station's key. Begun first of all, while others wait for people."""
+    await asyncio.gather(_start_chips(stage, factory), _station_key(stage, factory))
+
+
 async def open_site(stage: Stage, keys: Keys, floor: Floor) -> None:
-    """After people approved: the front serves, the chips are there, the station is let in and runs."""
+    """After people approved: the front serves, the station is let in and runs."""
     factory = floor.factory
-    await asyncio.gather(_start_front(stage, factory), _start_chips(stage, factory), _station_key(stage, factory))
+    await _start_front(stage, factory)
     config = stage.site(factory.id) / "station.toml"
     ticket = stage.site(factory.id) / "station.ticket"
     digest = json.loads((stage.site(factory.id) / "station-key.json").read_text())["spki_digest"]
@@ -263,7 +268,8 @@ def _station_config(stage: Stage, factory: Factory) -> dict[str, object]:
 
 
 async def _enrol_station(stage: Stage, factory: Factory, config: Path, ticket: Path) -> None:
-    """The Factory Service learns of its EdgeHSM's site CA by itself; until then it says NOT_ENROLLED."""
+    """The Factory Service learns of its EdgeHSM's site CA by itself, then connects; until then it passes nothing on."""
+    await stage.processes.said(f"{factory.id}-service", "site CA known")
     name = f"{factory.id}-station"
     arguments = ("station", "enrol", "--config", str(config), "--ticket", str(ticket))
     until = time.monotonic() + PATIENCE_SECONDS

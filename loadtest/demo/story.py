@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -39,15 +40,18 @@ class Story:
         """From an empty folder to the proof."""
         board = self.stage.board
         board.step("The mesh begins")
+        lines = asyncio.gather(*(sites.prepare_line(self.stage, each) for each in self.stage.plan.factories))
         mesh, keys = await begin(self.stage)
         crew = await self._stack.enter_async_context(people_come_in(self.stage, mesh, keys))
         link = await self._stack.enter_async_context(FaultyLink(self.stage.ports["cloud"]))
-        couriers = await self._set_up(mesh, keys, crew, link)
+        couriers = await self._set_up(mesh, keys, crew, link, lines)
         made, closed_auth = await self._produce(crew, link)
         await incidents.carry_hostile(self.stage, self.floors, couriers, closed_auth, self.happened)
         return await self._prove(mesh, crew, made)
 
-    async def _set_up(self, mesh: Mesh, keys: Keys, crew: Crew, link: FaultyLink) -> dict[str, Courier]:
+    async def _set_up(
+        self, mesh: Mesh, keys: Keys, crew: Crew, link: FaultyLink, lines: Awaitable[object]
+    ) -> dict[str, Courier]:
         """Steps 1 to 3: sites and products come in, versions are approved."""
         stage, plan = self.stage, self.stage.plan
         stage.board.step("1  The OEM sets up products; factories come in")
@@ -71,6 +75,7 @@ class Story:
         stage.board.step("3  The OEM approves EdgeHSMs, then versions")
         hostile = await self._courier_tickets(crew)
         await sitting(stage, "keys of five EdgeHSMs")
+        await lines
         opening = asyncio.create_task(self._open_sites(keys))
         await g.propose_grants(stage, crew, goods)
         await sitting(stage, "grants of 21 versions")
