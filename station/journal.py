@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 
 from obis.refusal import Refused
@@ -34,15 +34,18 @@ class Journal:
 
         Raises Refused STORAGE_FULL.
         """
-        fresh = self._path(entry.uid).with_suffix(".new")
-        written = {name: value.hex() if isinstance(value, bytes) else value for name, value in asdict(entry).items()}
+        values = ((each.name, getattr(entry, each.name)) for each in fields(entry))
+        written = {name: value.hex() if isinstance(value, bytes) else value for name, value in values}
+        path = f"{self._folder}/{entry.uid.hex()}"
         try:
-            with fresh.open("w") as file:
-                json.dump(written, file)
-                file.flush()
+            file = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            try:
+                os.write(file, json.dumps(written).encode())  # far less than a page: whole or not at all
                 if durable:
-                    os.fdatasync(file.fileno())
-            fresh.replace(self._path(entry.uid))
+                    os.fdatasync(file)
+            finally:
+                os.close(file)
+            os.replace(f"{path}.new", f"{path}.json")  # noqa: PTH105 (a dozen times a device: pathlib costs as much)
         except OSError as error:
             raise Refused(Reason.REASON_STORAGE_FULL, f"the journal cannot be written: {error.strerror}") from None
 
