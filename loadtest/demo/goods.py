@@ -34,7 +34,7 @@ from obis.v1.versions_pb2 import CreateVersionRequest, SubmitVersionRequest, Ver
 
 DAY: Final = 86400
 EXTRA: Final = 20  # devices of each Grant beyond the batch: for what the incidents try
-FIRMWARE_BYTES: Final = 96 * 1024
+FIRMWARE_BYTES: Final = 48 * 1024
 PAI_PATIENCE_SECONDS: Final = 120.0
 
 
