@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +27,17 @@ from obis.v1.batches_pb2 import ProductionBatch
 POLL_SECONDS: Final = 2.0  # between two questions to the cloud for the factory lines
 
 
+@dataclass(frozen=True)
+class Opened:
+    """What an open mesh is talked to with."""
+
+    mesh: Mesh
+    keys: Keys
+    crew: Crew
+    link: FaultyLink
+    couriers: dict[str, Courier]
+
+
 class Story:
     """One performance. `play` returns its summary; connections and the link that was cut stay open until `stack` ends."""
 
@@ -38,6 +49,14 @@ class Story:
 
     async def play(self) -> proof.Summary:
         """From an empty folder to the proof."""
+        opened = await self.open()
+        mesh, crew, link, couriers = opened.mesh, opened.crew, opened.link, opened.couriers
+        made, closed_auth = await self._produce(crew, link)
+        await incidents.carry_hostile(self.stage, self.floors, couriers, closed_auth, self.happened)
+        return await self._prove(mesh, crew, made)
+
+    async def open(self) -> Opened:
+        """The mesh begun, people and sites in, versions approved: everything but batches. Scenarios begin here too."""
         board = self.stage.board
         board.step("The mesh begins")
         lines = asyncio.gather(*(sites.prepare_line(self.stage, each) for each in self.stage.plan.factories))
@@ -45,9 +64,7 @@ class Story:
         crew = await self._stack.enter_async_context(people_come_in(self.stage, mesh, keys))
         link = await self._stack.enter_async_context(FaultyLink(self.stage.ports["cloud"]))
         couriers = await self._set_up(mesh, keys, crew, link, lines)
-        made, closed_auth = await self._produce(crew, link)
-        await incidents.carry_hostile(self.stage, self.floors, couriers, closed_auth, self.happened)
-        return await self._prove(mesh, crew, made)
+        return Opened(mesh, keys, crew, link, couriers)
 
     async def _set_up(
         self, mesh: Mesh, keys: Keys, crew: Crew, link: FaultyLink, lines: Awaitable[object]

@@ -21,12 +21,11 @@ import grpc
 from cryptography import x509
 
 from loadtest.demo import goods as g
-from loadtest.demo.begin import begin
 from loadtest.demo.board import Board
 from loadtest.demo.courier import Courier
 from loadtest.demo.keys import Keys
 from loadtest.demo.line import Floor, pool_names
-from loadtest.demo.people import Crew, people_come_in
+from loadtest.demo.people import Crew
 from loadtest.demo.plan import Incidents, Plan, read_plan
 from loadtest.demo.processes import python
 from loadtest.demo.stage import Stage
@@ -302,11 +301,8 @@ async def running_mesh(folder: Path) -> AsyncIterator[RunningMesh]:
     try:
         async with AsyncExitStack() as stack:
             story = Story(stage, stack)
-            facts, keys = await begin(stage)
-            crew = await stack.enter_async_context(people_come_in(stage, facts, keys))
-            link = await stack.enter_async_context(FaultyLink(stage.ports["cloud"]))
-            couriers = await story._set_up(facts, keys, crew, link)
-            running = RunningMesh(stage, story, facts, keys, crew, link, couriers)
+            opened = await story.open()
+            running = RunningMesh(stage, story, opened.mesh, opened.keys, opened.crew, opened.link, opened.couriers)
             await eventually(running._has_pais, "every product's PAI is certified", 60)
             yield running
             await _dismiss(story)
